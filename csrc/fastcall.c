@@ -1,0 +1,824 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fastcall.c - the few calls from Python that are made so often that cffi's
+ * giving up and taking back of the GIL would cost more than they do.
+ *
+ * With the GIL held it only does what cannot block: the try_ forms of the
+ * core.  When those answer PENDING it lets the GIL go and makes the plain
+ * call.  It also holds the way back: the C functions that call a Python
+ * handler, and the exceptions that such calls leave behind for the thread
+ * that asked.
+ *
+ * Limited API of 3.10, where METH_FASTCALL came in.  No other file includes
+ * Python.h.
+ */
+#ifndef Py_GIL_DISABLED
+#define Py_LIMITED_API 0x030A0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <string.h>
+
+#include "../ndisbridge/include/ndisbridge.h"
+
+/* ---- exceptions on their way ------------------------------------------ */
+
+/* A list of the exceptions that Python code, called from C called from
+ * Python, has raised on this thread; NULL for none. */
+static _Thread_local PyObject *parked;
+
+static void drop_parked(void)
+{
+    if (parked != NULL)
+        Py_CLEAR(parked);
+}
+
+/* Takes the current exception, normalized, off the thread state. */
+static PyObject *fetch_exception(void)
+{
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (value != NULL && traceback != NULL)
+        PyException_SetTraceback(value, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+}
+
+static void park(PyObject *exception)
+{
+    if (parked == NULL)
+        parked = PyList_New(0);
+    if (parked == NULL || PyList_Append(parked, exception) != 0)
+        PyErr_Clear();
+}
+
+/* Raises what is parked, or what raise_status makes of a status. */
+static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
+{
+    PyObject *list = parked, *number, *result;
+
+    parked = NULL;
+    if (list != NULL && PyList_Size(list) > 0) {
+        PyObject *last = PyList_GetItem(list, PyList_Size(list) - 1);
+
+        PyErr_SetObject((PyObject *)Py_TYPE(last), last);
+        Py_DECREF(list);
+        return NULL;
+    }
+    Py_XDECREF(list);
+    number = PyLong_FromLong(status);
+    if (number == NULL)
+        return NULL;
+    result = PyObject_CallFunctionObjArgs(raise_status, number, NULL);
+    Py_DECREF(number);
+    if (result != NULL) {
+        Py_DECREF(result);
+        PyErr_SetString(PyExc_SystemError, "a failure did not raise");
+    }
+    return NULL;
+}
+
+static PyObject *module_park(PyObject *module, PyObject *exception)
+{
+    (void)module;
+    park(exception);
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_take_parked(PyObject *module, PyObject *unused)
+{
+    PyObject *list = parked;
+
+    (void)module, (void)unused;
+    parked = NULL;
+    return list != NULL ? list : PyList_New(0);
+}
+
+/* ---- arguments -------------------------------------------------------- */
+
+static int to_u64(PyObject *object, unsigned long long *value)
+{
+    *value = PyLong_AsUnsignedLongLong(object);
+    return *value == (unsigned long long)-1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* An int that does not fit is a value that no index or OID can have: it
+ * becomes one that the core refuses. */
+static int to_u32(PyObject *object, uint32_t *value)
+{
+    unsigned long long wide;
+
+    if (to_u64(object, &wide) != 0) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return -1;
+        PyErr_Clear();
+        wide = UINT32_MAX;
+    }
+    *value = wide < UINT32_MAX ? (uint32_t)wide : UINT32_MAX;
+    return 0;
+}
+
+static int expect(Py_ssize_t given, Py_ssize_t wanted, const char *name)
+{
+    if (given == wanted)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments (%zd given)",
+        name, wanted, given);
+    return -1;
+}
+
+/* ---- SessionCore ------------------------------------------------------ */
+
+/* Owns an ndisbridge_session: its memory goes when the last user does. */
+typedef struct {
+    PyObject_HEAD
+    ndisbridge_session *session;
+    PyObject *raise_status;  /* callable(status), raises */
+} SessionCore;
+
+static PyObject *core_new(PyTypeObject *type, PyObject *args, PyObject *keys)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    unsigned long long address;
+    PyObject *raise_status;
+    SessionCore *self;
+
+    (void)keys;
+    if (!PyArg_ParseTuple(args, "KO:SessionCore", &address, &raise_status))
+        return NULL;
+    self = (SessionCore *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->session = (ndisbridge_session *)(uintptr_t)address;
+    Py_INCREF(raise_status);
+    self->raise_status = raise_status;
+    return (PyObject *)self;
+}
+
+static void core_dealloc(PyObject *object)
+{
+    SessionCore *self = (SessionCore *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    ndisbridge_session *session = self->session;
+
+    Py_BEGIN_ALLOW_THREADS
+    ndisbridge_session_destroy(session);
+    Py_END_ALLOW_THREADS
+    Py_XDECREF(self->raise_status);
+    release(object);
+    Py_DECREF(type);
+}
+
+static PyObject *core_address(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromVoidPtr(((SessionCore *)self)->session);
+}
+
+static PyObject *core_get_if_index(PyObject *object, PyObject *net_luid)
+{
+    SessionCore *self = (SessionCore *)object;
+    unsigned long long value;
+    uint32_t if_index;
+    ndisbridge_status status;
+
+    if (to_u64(net_luid, &value) != 0)
+        return NULL;
+    status = ndisbridge_get_interface_index_from_net_luid(
+        self->session, &if_index, value);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return fail(self->raise_status, status);
+    return PyLong_FromUnsignedLong(if_index);
+}
+
+static PyObject *core_get_net_luid(PyObject *object, PyObject *if_index)
+{
+    SessionCore *self = (SessionCore *)object;
+    uint32_t value;
+    ndisbridge_net_luid net_luid;
+    ndisbridge_status status;
+
+    if (to_u32(if_index, &value) != 0)
+        return NULL;
+    status = ndisbridge_get_net_luid_from_interface_index(
+        self->session, &net_luid, value);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return fail(self->raise_status, status);
+    return PyLong_FromUnsignedLongLong(net_luid);
+}
+
+/* Room for the longest fixed answer; longer ones are asked for twice. */
+#define FIRST_ANSWER 1024
+
+static ndisbridge_status ask(SessionCore *self, void *output,
+    uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid)
+{
+    uint32_t room = *length;
+    ndisbridge_status status = ndisbridge_try_query(
+        self->session, output, length, net_luid, oid);
+
+    if (status == NDISBRIDGE_STATUS_PENDING) {
+        *length = room;
+        Py_BEGIN_ALLOW_THREADS
+        status = ndisbridge_query(
+            self->session, output, length, net_luid, oid);
+        Py_END_ALLOW_THREADS
+    }
+    return status;
+}
+
+/* Asks again with as much room as the answer wants, until it fits. */
+static PyObject *ask_long(SessionCore *self, uint32_t length,
+    ndisbridge_net_luid net_luid, uint32_t oid)
+{
+    for (;;) {
+        PyObject *bytes;
+        uint32_t room = length;
+        void *output = PyMem_Malloc(room);
+        ndisbridge_status status;
+
+        if (output == NULL)
+            return PyErr_NoMemory();
+        drop_parked();
+        status = ask(self, output, &length, net_luid, oid);
+        bytes = status == NDISBRIDGE_STATUS_SUCCESS
+            ? PyBytes_FromStringAndSize(output, (Py_ssize_t)length)
+            : NULL;
+        PyMem_Free(output);
+        if (status == NDISBRIDGE_STATUS_SUCCESS)
+            return bytes;
+        if (status != NDISBRIDGE_STATUS_BUFFER_TOO_SHORT || length <= room)
+            return fail(self->raise_status, status);
+    }
+}
+
+/* A counted string without its length, as str. */
+static PyObject *string_value(const void *answer)
+{
+    const ndisbridge_if_counted_string *string = answer;
+#if PY_BIG_ENDIAN
+    int order = 1;
+#else
+    int order = -1;
+#endif
+    return PyUnicode_DecodeUTF16((const char *)string->string,
+        string->length, "surrogatepass", &order);
+}
+
+/* The value of an answer where its type is a plain one, else its bytes. */
+static PyObject *plain_value(
+    uint32_t oid, const void *answer, uint32_t length)
+{
+    ndisbridge_oid_description description;
+    uint64_t wide;
+    uint32_t narrow;
+
+    if (ndisbridge_describe_oid(&description, oid)
+        != NDISBRIDGE_STATUS_SUCCESS)
+        return PyBytes_FromStringAndSize(answer, (Py_ssize_t)length);
+    if (description.type == NDISBRIDGE_OID_TYPE_BOOLEAN && length == 1)
+        return PyBool_FromLong(*(const uint8_t *)answer);
+    if (description.type == NDISBRIDGE_OID_TYPE_COUNTED_STRING)
+        return string_value(answer);
+    if (description.type == NDISBRIDGE_OID_TYPE_UNSIGNED && length == 8) {
+        memcpy(&wide, answer, 8);
+        return PyLong_FromUnsignedLongLong(wide);
+    }
+    if (description.type == NDISBRIDGE_OID_TYPE_UNSIGNED && length == 4) {
+        memcpy(&narrow, answer, 4);
+        return PyLong_FromUnsignedLong(narrow);
+    }
+    return PyBytes_FromStringAndSize(answer, (Py_ssize_t)length);
+}
+
+static PyObject *query(SessionCore *self, PyObject *const *args,
+    Py_ssize_t count, const char *name, int plain)
+{
+    uint64_t output[FIRST_ANSWER / 8];
+    uint32_t length = FIRST_ANSWER, oid;
+    unsigned long long net_luid;
+    ndisbridge_status status;
+
+    if (expect(count, 2, name) != 0 || to_u64(args[0], &net_luid) != 0
+        || to_u32(args[1], &oid) != 0)
+        return NULL;
+    drop_parked();
+    status = ask(self, output, &length, net_luid, oid);
+    if (status == NDISBRIDGE_STATUS_BUFFER_TOO_SHORT
+        && length > FIRST_ANSWER)
+        return ask_long(self, length, net_luid, oid);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return fail(self->raise_status, status);
+    return plain ? plain_value(oid, output, length)
+                 : PyBytes_FromStringAndSize(
+                     (const char *)output, (Py_ssize_t)length);
+}
+
+static PyObject *core_query_bytes(
+    PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    return query((SessionCore *)self, args, count, "query_bytes", 0);
+}
+
+static PyObject *core_query_plain(
+    PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    return query((SessionCore *)self, args, count, "query_plain", 1);
+}
+
+static PyMethodDef core_methods[] = {
+    { "get_if_index", core_get_if_index, METH_O,
+        "get_if_index(net_luid) -> int" },
+    { "get_net_luid", core_get_net_luid, METH_O,
+        "get_net_luid(if_index) -> int" },
+    { "query_bytes", (PyCFunction)(void (*)(void))core_query_bytes,
+        METH_FASTCALL, "query_bytes(net_luid, oid) -> bytes" },
+    { "query_plain", (PyCFunction)(void (*)(void))core_query_plain,
+        METH_FASTCALL,
+        "query_plain(net_luid, oid) -> int | bool | str | bytes" },
+    { NULL, NULL, 0, NULL }
+};
+
+static PyGetSetDef core_members[] = {
+    { "address", core_address, NULL, "The ndisbridge_session *, as int.",
+        NULL },
+    { NULL, NULL, NULL, NULL, NULL }
+};
+
+static PyType_Slot core_slots[] = {
+    { Py_tp_new, core_new },
+    { Py_tp_dealloc, core_dealloc },
+    { Py_tp_methods, core_methods },
+    { Py_tp_getset, core_members },
+    { Py_tp_doc, "SessionCore(address, raise_status)\n--\n\n"
+                 "Owner of an ndisbridge_session." },
+    { 0, NULL }
+};
+
+static PyType_Spec core_spec = { "ndisbridge._fastcall.SessionCore",
+    sizeof(SessionCore), 0, Py_TPFLAGS_DEFAULT, core_slots };
+
+/* ---- IndexSpace ------------------------------------------------------- */
+
+/* The indexes of one IfType: what loops call. */
+typedef struct {
+    PyObject_HEAD
+    SessionCore *core;
+    uint16_t if_type;
+} IndexSpace;
+
+static PyObject *space_new(PyTypeObject *type, PyObject *args, PyObject *keys)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    PyObject *core, *core_type;
+    unsigned short if_type;
+    IndexSpace *self;
+
+    (void)keys;
+    if (!PyArg_ParseTuple(args, "OOH:IndexSpace", &core_type, &core, &if_type))
+        return NULL;
+    if (!PyObject_TypeCheck(core, (PyTypeObject *)core_type)) {
+        PyErr_SetString(PyExc_TypeError, "core must be a SessionCore");
+        return NULL;
+    }
+    self = (IndexSpace *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(core);
+    self->core = (SessionCore *)core;
+    self->if_type = if_type;
+    return (PyObject *)self;
+}
+
+static void space_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    Py_XDECREF(((IndexSpace *)object)->core);
+    release(object);
+    Py_DECREF(type);
+}
+
+static PyObject *space_allocate(PyObject *object, PyObject *unused)
+{
+    IndexSpace *self = (IndexSpace *)object;
+    uint32_t net_luid_index;
+    ndisbridge_status status = ndisbridge_try_allocate_net_luid_index(
+        self->core->session, &net_luid_index, self->if_type);
+
+    (void)unused;
+    if (status == NDISBRIDGE_STATUS_PENDING) {
+        drop_parked();
+        Py_BEGIN_ALLOW_THREADS
+        status = ndisbridge_allocate_net_luid_index(
+            self->core->session, &net_luid_index, self->if_type);
+        Py_END_ALLOW_THREADS
+    }
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return fail(self->core->raise_status, status);
+    return PyLong_FromUnsignedLong(net_luid_index);
+}
+
+static PyObject *space_free(PyObject *object, PyObject *net_luid_index)
+{
+    IndexSpace *self = (IndexSpace *)object;
+    uint32_t value;
+    ndisbridge_status status;
+
+    if (to_u32(net_luid_index, &value) != 0)
+        return NULL;
+    status = ndisbridge_free_net_luid_index(
+        self->core->session, self->if_type, value);
+    if (status != NDISBRIDGE_STATUS_SUCCESS) {
+        drop_parked();
+        return fail(self->core->raise_status, status);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *space_if_type(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromLong(((IndexSpace *)self)->if_type);
+}
+
+static PyMethodDef space_methods[] = {
+    { "allocate", space_allocate, METH_NOARGS,
+        "allocate() -> int\n\n"
+        "Allocate a NET_LUID index (NdisIfAllocateNetLuidIndex)." },
+    { "free", space_free, METH_O,
+        "free(net_luid_index)\n\n"
+        "Free an allocated NET_LUID index (NdisIfFreeNetLuidIndex)." },
+    { NULL, NULL, 0, NULL }
+};
+
+static PyGetSetDef space_members[] = {
+    { "if_type", space_if_type, NULL, "IANA ifType of the indexes.", NULL },
+    { NULL, NULL, NULL, NULL, NULL }
+};
+
+static PyType_Slot space_slots[] = {
+    { Py_tp_new, space_new },
+    { Py_tp_dealloc, space_dealloc },
+    { Py_tp_methods, space_methods },
+    { Py_tp_getset, space_members },
+    { Py_tp_doc, "The NET_LUID indexes of one IfType, for loops: the two\n"
+                 "methods are built in and make one C call each.\n\n"
+                 "Made by Session.index_space().  Safe from any thread." },
+    { 0, NULL }
+};
+
+static PyType_Spec space_spec = { "ndisbridge._fastcall.IndexSpace",
+    sizeof(IndexSpace), 0, Py_TPFLAGS_DEFAULT, space_slots };
+
+/* ---- HandlerContext: the way back into Python ------------------------- */
+
+/* What a Python provider's handlers are called with: provider_if_context of
+ * its interfaces points to one. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *query;  /* callable(context, oid) or None */
+    PyObject *set;  /* callable(context, oid, value) or None */
+    PyObject *oids;  /* {oid: callable(context, oid)} */
+    PyObject *context;  /* what the user gets */
+    PyObject *encode;  /* callable(oid, value) -> bytes */
+    PyObject *decode;  /* callable(oid, bytes) -> value */
+} HandlerContext;
+
+static PyObject *context_new(
+    PyTypeObject *type, PyObject *args, PyObject *keys)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    PyObject *query_, *set, *oids, *context, *encode, *decode;
+    HandlerContext *self;
+
+    (void)keys;
+    if (!PyArg_ParseTuple(args, "OOOOOO:HandlerContext", &query_, &set,
+            &oids, &context, &encode, &decode))
+        return NULL;
+    self = (HandlerContext *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(query_), self->query = query_;
+    Py_INCREF(set), self->set = set;
+    Py_INCREF(oids), self->oids = oids;
+    Py_INCREF(context), self->context = context;
+    Py_INCREF(encode), self->encode = encode;
+    Py_INCREF(decode), self->decode = decode;
+    return (PyObject *)self;
+}
+
+static int context_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    HandlerContext *self = (HandlerContext *)object;
+
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->query);
+    Py_VISIT(self->set);
+    Py_VISIT(self->oids);
+    Py_VISIT(self->context);
+    Py_VISIT(self->encode);
+    Py_VISIT(self->decode);
+    return 0;
+}
+
+static int context_clear(PyObject *object)
+{
+    HandlerContext *self = (HandlerContext *)object;
+
+    Py_CLEAR(self->query);
+    Py_CLEAR(self->set);
+    Py_CLEAR(self->oids);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->encode);
+    Py_CLEAR(self->decode);
+    return 0;
+}
+
+static void context_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    PyObject_GC_UnTrack(object);
+    context_clear(object);
+    release(object);
+    Py_DECREF(type);
+}
+
+static PyObject *context_address(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromVoidPtr(self);
+}
+
+static PyObject *context_get_context(PyObject *self, void *unused)
+{
+    PyObject *context = ((HandlerContext *)self)->context;
+
+    (void)unused;
+    Py_INCREF(context);
+    return context;
+}
+
+static int context_set_context(PyObject *self, PyObject *value, void *unused)
+{
+    PyObject *before = ((HandlerContext *)self)->context;
+
+    (void)unused;
+    if (value == NULL)
+        value = Py_None;
+    Py_INCREF(value);
+    ((HandlerContext *)self)->context = value;
+    Py_XDECREF(before);
+    return 0;
+}
+
+static PyGetSetDef context_members[] = {
+    { "address", context_address, NULL, "Value of provider_if_context.",
+        NULL },
+    { "context", context_get_context, context_set_context,
+        "What the handlers get as their first argument.", NULL },
+    { NULL, NULL, NULL, NULL, NULL }
+};
+
+static PyType_Slot context_slots[] = {
+    { Py_tp_new, context_new },
+    { Py_tp_dealloc, context_dealloc },
+    { Py_tp_traverse, context_traverse },
+    { Py_tp_clear, context_clear },
+    { Py_tp_getset, context_members },
+    { Py_tp_doc,
+        "HandlerContext(query, set, oids, context, encode, decode)" },
+    { 0, NULL }
+};
+
+static PyType_Spec context_spec = { "ndisbridge._fastcall.HandlerContext",
+    sizeof(HandlerContext), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    context_slots };
+
+/* Parks the current exception; its status, if it has one. */
+static ndisbridge_status park_current(void)
+{
+    PyObject *exception = fetch_exception(), *attribute;
+    long status = NDISBRIDGE_STATUS_FAILURE;
+
+    if (exception == NULL)
+        return NDISBRIDGE_STATUS_FAILURE;
+    attribute = PyObject_GetAttrString(exception, "status");
+    if (attribute != NULL && PyLong_Check(attribute)) {
+        status = PyLong_AsLong(attribute);
+        if (status >= 0 || status < INT32_MIN || PyErr_Occurred())
+            status = NDISBRIDGE_STATUS_FAILURE;
+    }
+    PyErr_Clear();
+    Py_XDECREF(attribute);
+    park(exception);
+    Py_DECREF(exception);
+    return (ndisbridge_status)status;
+}
+
+static ndisbridge_status give_bytes(
+    PyObject *value, uint32_t *length, void *output)
+{
+    char *bytes;
+    Py_ssize_t size;
+
+    if (PyBytes_AsStringAndSize(value, &bytes, &size) != 0)
+        return park_current();
+    if (size > UINT32_MAX)
+        return NDISBRIDGE_STATUS_INVALID_DATA;
+    if ((uint32_t)size > *length) {
+        *length = (uint32_t)size;
+        return NDISBRIDGE_STATUS_BUFFER_TOO_SHORT;
+    }
+    if (size > 0)
+        memcpy(output, bytes, (size_t)size);
+    *length = (uint32_t)size;
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+/* An int takes the room of its OID: 1, 4 or 8 bytes. */
+static ndisbridge_status give_int(
+    PyObject *value, uint32_t *length, void *output)
+{
+    unsigned long long number = PyLong_AsUnsignedLongLong(value);
+
+    if (number == (unsigned long long)-1 && PyErr_Occurred())
+        return park_current();
+    if (*length == 1 && number <= UINT8_MAX) {
+        *(uint8_t *)output = (uint8_t)number;
+    } else if (*length == 4 && number <= UINT32_MAX) {
+        memcpy(output, &(uint32_t){ (uint32_t)number }, 4);
+    } else if (*length >= 8) {
+        memcpy(output, &(uint64_t){ number }, 8);
+        *length = 8;
+    } else {
+        PyErr_Format(PyExc_OverflowError,
+            "%R does not fit the %u bytes of the OID", value, *length);
+        return park_current();
+    }
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+static ndisbridge_status give(HandlerContext *self, PyObject *oid,
+    PyObject *value, uint32_t *length, void *output)
+{
+    PyObject *bytes;
+    ndisbridge_status status;
+
+    if (PyLong_Check(value))
+        return give_int(value, length, output);
+    if (PyBytes_Check(value))
+        return give_bytes(value, length, output);
+    bytes = PyObject_CallFunctionObjArgs(self->encode, oid, value, NULL);
+    if (bytes == NULL)
+        return park_current();
+    status = give_bytes(bytes, length, output);
+    Py_DECREF(bytes);
+    return status;
+}
+
+static ndisbridge_status call_query(HandlerContext *self, uint32_t object_id,
+    uint32_t *length, void *output)
+{
+    PyObject *oid = PyLong_FromUnsignedLong(object_id), *handler, *value;
+    ndisbridge_status status;
+
+    if (oid == NULL)
+        return park_current();
+    handler = PyDict_GetItemWithError(self->oids, oid);
+    if (handler == NULL)
+        handler = self->query;
+    if (handler == Py_None) {
+        Py_DECREF(oid);
+        return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+    }
+    value = PyObject_CallFunctionObjArgs(handler, self->context, oid, NULL);
+    if (value == NULL) {
+        status = park_current();
+    } else {
+        status = give(self, oid, value, length, output);
+        Py_DECREF(value);
+    }
+    Py_DECREF(oid);
+    return status;
+}
+
+static ndisbridge_status python_query(void *context, uint32_t object_id,
+    uint32_t *output_buffer_length, void *output_buffer)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    ndisbridge_status status;
+
+    /* A handler may deregister and drop everything but this. */
+    Py_INCREF((PyObject *)context);
+    status = call_query(
+        context, object_id, output_buffer_length, output_buffer);
+    Py_DECREF((PyObject *)context);
+    PyGILState_Release(state);
+    return status;
+}
+
+static ndisbridge_status call_set(HandlerContext *self, uint32_t object_id,
+    const void *input, uint32_t length)
+{
+    PyObject *value, *result;
+
+    if (self->set == Py_None)
+        return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+    value = PyObject_CallFunction(self->decode, "Iy#", object_id,
+        (const char *)input, (Py_ssize_t)length);
+    if (value == NULL)
+        return park_current();
+    result = PyObject_CallFunction(
+        self->set, "OIN", self->context, object_id, value);
+    if (result == NULL)
+        return park_current();
+    Py_DECREF(result);
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+static ndisbridge_status python_set(void *context, uint32_t object_id,
+    uint32_t input_buffer_length, const void *input_buffer)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    ndisbridge_status status;
+
+    Py_INCREF((PyObject *)context);
+    status =
+        call_set(context, object_id, input_buffer, input_buffer_length);
+    Py_DECREF((PyObject *)context);
+    PyGILState_Release(state);
+    return status;
+}
+
+/* ---- module ----------------------------------------------------------- */
+
+static PyMethodDef module_methods[] = {
+    { "park", module_park, METH_O,
+        "park(exception)\n\nLeave an exception for the caller of C." },
+    { "take_parked", module_take_parked, METH_NOARGS,
+        "take_parked() -> list\n\n"
+        "Take the exceptions that Python code called from C has left." },
+    { NULL, NULL, 0, NULL }
+};
+
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    int failed;
+
+    if (type == NULL)
+        return -1;
+    failed = PyModule_AddObjectRef(module, name, type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static int add_address(PyObject *module, const char *name, uintptr_t address)
+{
+    PyObject *number = PyLong_FromVoidPtr((void *)address);
+    int failed;
+
+    if (number == NULL)
+        return -1;
+    failed = PyModule_AddObjectRef(module, name, number);
+    Py_DECREF(number);
+    return failed;
+}
+
+static int module_exec(PyObject *module)
+{
+    if (add_type(module, "SessionCore", &core_spec) != 0
+        || add_type(module, "IndexSpace", &space_spec) != 0
+        || add_type(module, "HandlerContext", &context_spec) != 0
+        || add_address(module, "QUERY_TRAMPOLINE", (uintptr_t)python_query)
+            != 0
+        || add_address(module, "SET_TRAMPOLINE", (uintptr_t)python_set) != 0)
+        return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    { Py_mod_exec, (void *)(uintptr_t)module_exec },
+#ifdef Py_mod_gil
+    { Py_mod_gil, Py_MOD_GIL_NOT_USED },
+#endif
+    { 0, NULL }
+};
+
+static PyModuleDef definition = { PyModuleDef_HEAD_INIT, "_fastcall",
+    "Calls into the core that keep the GIL, and calls back into Python.", 0,
+    module_methods, module_slots, NULL, NULL, NULL };
+
+PyMODINIT_FUNC PyInit__fastcall(void)
+{
+    return PyModuleDef_Init(&definition);
+}

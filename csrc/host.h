@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * host.h - what every layer of a session shares: its memory, its persistence
+ * hooks, and whether it is open, closed or left behind by fork().
+ */
+#ifndef NB_HOST_H
+#define NB_HOST_H
+
+#include "thread.h"
+
+/* The life word lies alone on a page that the kernel wipes in a child of
+ * fork(): there it reads NB_LIFE_FORKED, for the price of one load. */
+enum nb_life {
+    NB_LIFE_FORKED = 0,
+    NB_LIFE_OPEN = 1,
+    NB_LIFE_CLOSING = 2,
+    NB_LIFE_CLOSED = 3
+};
+
+struct nb_host {
+    nb_atomic_u32 *life;
+    struct nb_memory memory;
+    ndisbridge_persistence_hooks hooks;  /* members may be NULL */
+    const void *session;  /* identity only */
+    nb_atomic_u32 hook_calls;  /* running now */
+};
+
+static inline uint32_t nb_host_life(const struct nb_host *host)
+{
+    return nb_load_relaxed(host->life);
+}
+
+/* Begins a hook call; pair every SUCCESS with nb_host_leave_hook().  The
+ * count goes up before the life is looked at, and closing looks at the
+ * count after it has changed the life: none slips through between. */
+static inline ndisbridge_status nb_host_enter_hook(
+    struct nb_host *host, bool while_closing)
+{
+    uint32_t life;
+
+    nb_fetch_add(&host->hook_calls, 1);
+    life = nb_load(host->life);
+    if (life == NB_LIFE_OPEN || (while_closing && life == NB_LIFE_CLOSING)) {
+        nb_this_thread.hook_session = host->session;
+        return NDISBRIDGE_STATUS_SUCCESS;
+    }
+    nb_fetch_sub(&host->hook_calls, 1);
+    return life == NB_LIFE_FORKED ? NDISBRIDGE_STATUS_FORKED
+                                  : NDISBRIDGE_STATUS_INVALID_STATE;
+}
+
+static inline void nb_host_leave_hook(struct nb_host *host)
+{
+    nb_this_thread.hook_session = NULL;
+    nb_fetch_sub(&host->hook_calls, 1);
+}
+
+#endif

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * if_values.c - see if_values.h.
+ */
+#include "if_values.h"
+
+#include <sched.h>
+#include <string.h>
+
+/* ---- the members of ndisbridge_interface_information, in order --------- */
+
+#define MEMBER(name) \
+    { offsetof(ndisbridge_interface_information, name), \
+        sizeof(((ndisbridge_interface_information *)0)->name) }
+
+static const struct {
+    uint16_t offset, size;
+} members[] = {
+    MEMBER(if_oper_status), MEMBER(if_oper_status_flags),
+    MEMBER(media_connect_state), MEMBER(media_duplex_state), MEMBER(if_mtu),
+    MEMBER(if_promiscuous_mode), MEMBER(if_device_wake_up_enable),
+    MEMBER(xmit_link_speed), MEMBER(rcv_link_speed), MEMBER(if_last_change),
+    MEMBER(if_counter_discontinuity_time), MEMBER(if_in_unknown_protos),
+    MEMBER(if_in_discards), MEMBER(if_in_errors), MEMBER(if_hc_in_octets),
+    MEMBER(if_hc_in_ucast_pkts), MEMBER(if_hc_in_multicast_pkts),
+    MEMBER(if_hc_in_broadcast_pkts), MEMBER(if_hc_out_octets),
+    MEMBER(if_hc_out_ucast_pkts), MEMBER(if_hc_out_multicast_pkts),
+    MEMBER(if_hc_out_broadcast_pkts), MEMBER(if_out_errors),
+    MEMBER(if_out_discards), MEMBER(if_hc_in_ucast_octets),
+    MEMBER(if_hc_in_multicast_octets), MEMBER(if_hc_in_broadcast_octets),
+    MEMBER(if_hc_out_ucast_octets), MEMBER(if_hc_out_multicast_octets),
+    MEMBER(if_hc_out_broadcast_octets), MEMBER(compartment_id),
+    MEMBER(supported_statistics)
+};
+#define MEMBER_COUNT (sizeof members / sizeof *members)
+_Static_assert(MEMBER_COUNT == 32, "one bit of fields for each");
+
+/* Bit of a member in ndisbridge_published.fields. */
+static inline uint64_t field_bit(uint32_t field)
+{
+    return nb_bit(field - NB_FIELD_OPER_STATUS);
+}
+
+/* A counter in the two structures that carry it, with its two bits: valid
+ * in OID_GEN_STATISTICS, supported in OID_GEN_INTERFACE_INFO. */
+#define COUNTER(field, name, bit) \
+    { NB_FIELD_##field, \
+        offsetof(ndisbridge_statistics_info, name), \
+        NDISBRIDGE_STATISTICS_FLAGS_VALID_##bit, \
+        NDISBRIDGE_STATISTICS_##bit##_SUPPORTED }
+
+static const struct {
+    uint16_t field, offset;
+    uint32_t valid, supported;
+} counters[] = {
+    COUNTER(IN_DISCARDS, if_in_discards, RCV_DISCARDS),
+    COUNTER(IN_ERRORS, if_in_errors, RCV_ERROR),
+    COUNTER(IN_OCTETS, if_hc_in_octets, BYTES_RCV),
+    COUNTER(IN_UCAST_PKTS, if_hc_in_ucast_pkts, DIRECTED_FRAMES_RCV),
+    COUNTER(IN_MULTICAST_PKTS, if_hc_in_multicast_pkts,
+        MULTICAST_FRAMES_RCV),
+    COUNTER(IN_BROADCAST_PKTS, if_hc_in_broadcast_pkts,
+        BROADCAST_FRAMES_RCV),
+    COUNTER(OUT_OCTETS, if_hc_out_octets, BYTES_XMIT),
+    COUNTER(OUT_UCAST_PKTS, if_hc_out_ucast_pkts, DIRECTED_FRAMES_XMIT),
+    COUNTER(OUT_MULTICAST_PKTS, if_hc_out_multicast_pkts,
+        MULTICAST_FRAMES_XMIT),
+    COUNTER(OUT_BROADCAST_PKTS, if_hc_out_broadcast_pkts,
+        BROADCAST_FRAMES_XMIT),
+    COUNTER(OUT_ERRORS, if_out_errors, XMIT_ERROR),
+    COUNTER(OUT_DISCARDS, if_out_discards, XMIT_DISCARDS),
+    COUNTER(IN_UCAST_OCTETS, if_hc_in_ucast_octets, DIRECTED_BYTES_RCV),
+    COUNTER(IN_MULTICAST_OCTETS, if_hc_in_multicast_octets,
+        MULTICAST_BYTES_RCV),
+    COUNTER(IN_BROADCAST_OCTETS, if_hc_in_broadcast_octets,
+        BROADCAST_BYTES_RCV),
+    COUNTER(OUT_UCAST_OCTETS, if_hc_out_ucast_octets, DIRECTED_BYTES_XMIT),
+    COUNTER(OUT_MULTICAST_OCTETS, if_hc_out_multicast_octets,
+        MULTICAST_BYTES_XMIT),
+    COUNTER(OUT_BROADCAST_OCTETS, if_hc_out_broadcast_octets,
+        BROADCAST_BYTES_XMIT)
+};
+#define COUNTER_COUNT (sizeof counters / sizeof *counters)
+
+/* ---- reading ---------------------------------------------------------- */
+
+/* Opens a read: false if the interface is gone.  Pairs with the release
+ * that ends the writer's turn. */
+static inline bool read_begin(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, uint64_t *sequence)
+{
+    for (;;) {
+        *sequence = nb_load_acquire(&interface->sequence);
+        if (NB_LIKELY(!(*sequence & 1)))
+            break;
+        sched_yield();
+    }
+    return !(nb_load_acquire(&interface->rundown) & NB_RUNDOWN_CLOSED)
+        && (net_luid == 0
+            || nb_load_acquire(&interface->net_luid) == net_luid);
+}
+
+static inline bool read_again(
+    struct nb_interface *interface, uint64_t sequence)
+{
+    return NB_UNLIKELY(nb_load_relaxed(&interface->sequence) != sequence);
+}
+
+static void read_words(void *to, nb_atomic_u64 *from, size_t words)
+{
+    for (size_t i = 0; i < words; i++) {
+        uint64_t word = nb_load_acquire(&from[i]);
+
+        memcpy((uint8_t *)to + i * 8, &word, 8);
+    }
+}
+
+/* Reads length bytes at an offset of the row, which need not be aligned. */
+static void read_row_bytes(struct nb_interface *interface, size_t offset,
+    void *to, size_t length)
+{
+    uint64_t words[68];
+    size_t first = offset / 8, end = (offset + length + 7) / 8;
+
+    read_words(words, interface->row + first, end - first);
+    memcpy(to, (uint8_t *)words + offset % 8, length);
+}
+
+#define READ_ROW(interface, member, to) \
+    read_row_bytes(interface, offsetof(ndisbridge_mib_if_row2, member), \
+        to, sizeof *(to))
+
+static ndisbridge_object_header header_of(size_t size)
+{
+    ndisbridge_object_header header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
+        NDISBRIDGE_OBJECT_REVISION_1, (uint16_t)size };
+
+    return header;
+}
+
+static uint32_t statistics_from(ndisbridge_statistics_info *to,
+    const ndisbridge_interface_information *from, uint64_t published)
+{
+    memset(to, 0, sizeof *to);
+    to->header = header_of(sizeof *to);
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        if (!(published & field_bit(counters[i].field)))
+            continue;
+        memcpy((uint8_t *)to + counters[i].offset,
+            (const uint8_t *)from
+                + members[counters[i].field - NB_FIELD_OPER_STATUS].offset,
+            8);
+        to->supported_statistics |= counters[i].valid;
+    }
+    return sizeof *to;
+}
+
+static uint64_t counter_fields(void)
+{
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        bits |= field_bit(counters[i].field);
+    return bits;
+}
+
+/* The bits of fields of which one, or all, must be published. */
+static bool is_published(uint32_t field, uint64_t published)
+{
+    const uint64_t speeds = field_bit(NB_FIELD_XMIT_LINK_SPEED)
+        | field_bit(NB_FIELD_RCV_LINK_SPEED);
+
+    switch (field) {
+    case NB_FIELD_ADMIN_STATUS:
+        return (published & NDISBRIDGE_PUBLISH_ADMIN_STATUS) != 0;
+    case NB_FIELD_ALIAS:
+        return (published & NDISBRIDGE_PUBLISH_ALIAS) != 0;
+    case NB_FIELD_INTERFACE_INFO:
+        return (published & NDISBRIDGE_PUBLISH_INFORMATION) != 0;
+    case NB_FIELD_STATISTICS:
+        return (published & counter_fields()) != 0;
+    case NB_FIELD_LINK_SPEED_EX:
+        return (published & speeds) == speeds;
+    case NB_FIELD_LINK_STATE:
+        return (published & speeds) == speeds
+            && (published & field_bit(NB_FIELD_MEDIA_CONNECT_STATE));
+    default:
+        return true;  /* registration facts */
+    }
+}
+
+/* A physical address; an interface that is no Ethernet one has none to give
+ * by these OIDs. */
+static uint32_t read_address(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, uint32_t field, uint8_t *to)
+{
+    uint32_t length;
+    uint8_t address[NDISBRIDGE_MAX_PHYS_ADDRESS_LENGTH];
+
+    READ_ROW(interface, physical_address_length, &length);
+    if (field == NB_FIELD_CURRENT_ADDRESS)
+        READ_ROW(interface, physical_address, &address);
+    else
+        READ_ROW(interface, permanent_physical_address, &address);
+    if (net_luid >> 48 != NDISBRIDGE_IF_TYPE_ETHERNET_CSMACD || length != 6)
+        return 0;
+    memcpy(to, address, 6);
+    return 6;
+}
+
+static void link_state_from(ndisbridge_link_state *to,
+    const ndisbridge_interface_information *from)
+{
+    memset(to, 0, sizeof *to);
+    to->header = header_of(sizeof *to);
+    to->media_connect_state = from->media_connect_state;
+    to->media_duplex_state = from->media_duplex_state;
+    to->xmit_link_speed = from->xmit_link_speed;
+    to->rcv_link_speed = from->rcv_link_speed;
+    to->pause_functions = NDISBRIDGE_PAUSE_FUNCTIONS_UNKNOWN;
+}
+
+/* Reads what a composite or a fact is made of; size 0 means unknown. */
+static uint32_t read_composite(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, uint32_t field, uint64_t published,
+    union nb_value *value)
+{
+    ndisbridge_interface_information information;
+    uint32_t number;
+
+    switch (field) {
+    case NB_FIELD_ADMIN_STATUS:
+        READ_ROW(interface, admin_status, &number);
+        value->number = number;
+        return 4;
+    case NB_FIELD_MEDIA_TYPE:
+        READ_ROW(interface, media_type, &number);
+        value->number = number;
+        return 4;
+    case NB_FIELD_PHYSICAL_MEDIUM:
+        READ_ROW(interface, physical_medium_type, &number);
+        value->number = number;
+        return 4;
+    case NB_FIELD_CURRENT_ADDRESS:
+    case NB_FIELD_PERMANENT_ADDRESS:
+        return read_address(interface, net_luid, field, value->bytes);
+    case NB_FIELD_ALIAS:
+        memset(&value->string, 0, sizeof value->string);
+        READ_ROW(interface, alias, &value->string.string);
+        value->string.length = 0;
+        while (value->string.length < 2 * NDISBRIDGE_MAX_STRING_SIZE
+            && value->string.string[value->string.length / 2] != 0)
+            value->string.length = (uint16_t)(value->string.length + 2);
+        return sizeof value->string;
+    default:
+        break;
+    }
+    read_words(&information, interface->information, NB_INFORMATION_WORDS);
+    switch (field) {
+    case NB_FIELD_INTERFACE_INFO:
+        value->information = information;
+        return sizeof information;
+    case NB_FIELD_STATISTICS:
+        return statistics_from(&value->statistics, &information, published);
+    case NB_FIELD_LINK_SPEED_EX:
+        value->link_speed.xmit_link_speed = information.xmit_link_speed;
+        value->link_speed.rcv_link_speed = information.rcv_link_speed;
+        return sizeof value->link_speed;
+    case NB_FIELD_LINK_STATE:
+        link_state_from(&value->link_state, &information);
+        return sizeof value->link_state;
+    default:
+        return 0;
+    }
+}
+
+enum nb_answer nb_values_answer(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, const struct nb_oid_entry *entry,
+    union nb_value *value, uint32_t *size)
+{
+    uint32_t field = entry->field, member = field - NB_FIELD_OPER_STATUS;
+    uint64_t sequence, published;
+
+    if (field == NB_FIELD_NONE)
+        return NB_ANSWER_UNKNOWN;
+    do {
+        if (!read_begin(interface, net_luid, &sequence))
+            return NB_ANSWER_GONE;
+        published = nb_load_acquire(&interface->published);
+        if (member < MEMBER_COUNT) {
+            uint64_t word = nb_load_acquire(
+                &interface->information[members[member].offset / 8]);
+
+            *size = published & nb_bit(member) ? members[member].size : 0;
+            memcpy(value->bytes,
+                (uint8_t *)&word + members[member].offset % 8,
+                members[member].size);
+        } else if (is_published(field, published)) {
+            *size = read_composite(
+                interface, net_luid, field, published, value);
+        } else {
+            *size = 0;
+        }
+    } while (read_again(interface, sequence));
+    return *size != 0 ? NB_ANSWER_GIVEN : NB_ANSWER_UNKNOWN;
+}
+
+bool nb_values_read_row(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, ndisbridge_mib_if_row2 *row,
+    uint64_t *published)
+{
+    uint64_t sequence;
+
+    do {
+        if (!read_begin(interface, net_luid, &sequence))
+            return false;
+        *published = nb_load_acquire(&interface->published);
+        read_words(row, interface->row, NB_ROW_WORDS);
+    } while (read_again(interface, sequence));
+    return true;
+}
+
+/* ---- writing ---------------------------------------------------------- */
+
+static bool in_range(uint64_t fields, uint32_t field, uint32_t value,
+    uint32_t lowest, uint32_t highest)
+{
+    return !(fields & field_bit(field))
+        || (value >= lowest && value <= highest);
+}
+
+bool nb_values_valid(const ndisbridge_published *values)
+{
+    const ndisbridge_interface_information *is = &values->information;
+    const uint64_t known = NDISBRIDGE_PUBLISH_INFORMATION
+        | NDISBRIDGE_PUBLISH_ADMIN_STATUS | NDISBRIDGE_PUBLISH_ALIAS;
+    uint64_t fields = values->fields;
+
+    return !(fields & ~known)
+        && in_range(fields, NB_FIELD_OPER_STATUS, is->if_oper_status,
+            NDISBRIDGE_NET_IF_OPER_STATUS_UP,
+            NDISBRIDGE_NET_IF_OPER_STATUS_LOWER_LAYER_DOWN)
+        && in_range(fields, NB_FIELD_MEDIA_CONNECT_STATE,
+            is->media_connect_state, 0, 2)
+        && in_range(fields, NB_FIELD_MEDIA_DUPLEX_STATE,
+            is->media_duplex_state, 0, 2)
+        && in_range(fields, NB_FIELD_PROMISCUOUS_MODE,
+            is->if_promiscuous_mode, 0, 1)
+        && in_range(fields, NB_FIELD_DEVICE_WAKE_UP_ENABLE,
+            is->if_device_wake_up_enable, 0, 1)
+        && (!(fields & NDISBRIDGE_PUBLISH_ADMIN_STATUS)
+            || (values->admin_status >= 1 && values->admin_status <= 3))
+        && (!(fields & NDISBRIDGE_PUBLISH_ALIAS)
+            || (values->alias.length % 2 == 0
+                && values->alias.length <= 2 * NDISBRIDGE_MAX_STRING_SIZE));
+}
+
+void nb_values_row_information(ndisbridge_mib_if_row2 *row,
+    const ndisbridge_interface_information *from)
+{
+    /* NotAuthenticated, NotMediaConnected, Paused, LowPower: the four
+     * reason flags, in their own order. */
+    row->interface_and_oper_status_flags =
+        (uint8_t)((row->interface_and_oper_status_flags & 0x87)
+            | ((from->if_oper_status_flags & 0xF) << 3));
+    row->oper_status = from->if_oper_status;
+    row->media_connect_state = from->media_connect_state;
+    row->mtu = from->if_mtu;
+    row->transmit_link_speed =
+        from->xmit_link_speed == NDISBRIDGE_LINK_SPEED_UNKNOWN
+        ? 0
+        : from->xmit_link_speed;
+    row->receive_link_speed =
+        from->rcv_link_speed == NDISBRIDGE_LINK_SPEED_UNKNOWN
+        ? 0
+        : from->rcv_link_speed;
+    row->in_octets = from->if_hc_in_octets;
+    row->in_ucast_pkts = from->if_hc_in_ucast_pkts;
+    row->in_nucast_pkts =
+        from->if_hc_in_multicast_pkts + from->if_hc_in_broadcast_pkts;
+    row->in_discards = from->if_in_discards;
+    row->in_errors = from->if_in_errors;
+    row->in_unknown_protos = from->if_in_unknown_protos;
+    row->in_ucast_octets = from->if_hc_in_ucast_octets;
+    row->in_multicast_octets = from->if_hc_in_multicast_octets;
+    row->in_broadcast_octets = from->if_hc_in_broadcast_octets;
+    row->out_octets = from->if_hc_out_octets;
+    row->out_ucast_pkts = from->if_hc_out_ucast_pkts;
+    row->out_nucast_pkts =
+        from->if_hc_out_multicast_pkts + from->if_hc_out_broadcast_pkts;
+    row->out_discards = from->if_out_discards;
+    row->out_errors = from->if_out_errors;
+    row->out_ucast_octets = from->if_hc_out_ucast_octets;
+    row->out_multicast_octets = from->if_hc_out_multicast_octets;
+    row->out_broadcast_octets = from->if_hc_out_broadcast_octets;
+}
+
+static void merge_information(ndisbridge_interface_information *into,
+    const ndisbridge_published *values, uint64_t published)
+{
+    for (uint64_t left = values->fields & NDISBRIDGE_PUBLISH_INFORMATION;
+         left != 0; left &= left - 1) {
+        uint32_t i = nb_lowest_bit(left);
+
+        memcpy((uint8_t *)into + members[i].offset,
+            (const uint8_t *)&values->information + members[i].offset,
+            members[i].size);
+    }
+    /* Unless it says so itself, an interface supports what it publishes. */
+    if (published & field_bit(NB_FIELD_SUPPORTED_STATISTICS))
+        return;
+    into->supported_statistics = 0;
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        if (published & field_bit(counters[i].field))
+            into->supported_statistics |= counters[i].supported;
+}
+
+static void write_words(
+    nb_atomic_u64 *to, const void *from, const void *before, size_t words)
+{
+    for (size_t i = 0; i < words; i++) {
+        uint64_t word, old;
+
+        memcpy(&word, (const uint8_t *)from + i * 8, 8);
+        memcpy(&old, (const uint8_t *)before + i * 8, 8);
+        if (word != old)
+            nb_store_release(&to[i], word);
+    }
+}
+
+static uint64_t write_begin(struct nb_interface *interface)
+{
+    for (;;) {
+        uint64_t sequence = nb_load(&interface->sequence);
+
+        if (!(sequence & 1)
+            && nb_compare_exchange(
+                &interface->sequence, &sequence, sequence + 1))
+            return sequence;
+        sched_yield();
+    }
+}
+
+void nb_values_publish(
+    struct nb_interface *interface, const ndisbridge_published *values)
+{
+    ndisbridge_interface_information before, after;
+    ndisbridge_mib_if_row2 row_before, row;
+    uint64_t sequence = write_begin(interface);
+    uint64_t published =
+        nb_load_relaxed(&interface->published) | values->fields;
+
+    read_words(&before, interface->information, NB_INFORMATION_WORDS);
+    read_words(&row_before, interface->row, NB_ROW_WORDS);
+    after = before;
+    row = row_before;
+    if (values->fields & NDISBRIDGE_PUBLISH_INFORMATION) {
+        merge_information(&after, values, published);
+        nb_values_row_information(&row, &after);
+    }
+    if (values->fields & NDISBRIDGE_PUBLISH_ADMIN_STATUS)
+        row.admin_status = values->admin_status;
+    if (values->fields & NDISBRIDGE_PUBLISH_ALIAS) {
+        memset(row.alias, 0, sizeof row.alias);
+        memcpy(row.alias, values->alias.string, values->alias.length);
+    }
+    write_words(
+        interface->information, &after, &before, NB_INFORMATION_WORDS);
+    write_words(interface->row, &row, &row_before, NB_ROW_WORDS);
+    nb_store_release(&interface->published, published);
+    nb_store_release(&interface->sequence, sequence + 2);
+}
+
+/* ---- registration ----------------------------------------------------- */
+
+/* offset and length inside [fixed part, length), or nothing there. */
+static bool inside(uint32_t offset, uint32_t part, uint32_t length)
+{
+    return part == 0
+        || (offset >= sizeof(ndisbridge_net_if_information)
+            && offset <= length && part <= length - offset);
+}
+
+static bool information_valid(
+    const ndisbridge_net_if_information *is, uint32_t length)
+{
+    static const ndisbridge_guid none;
+
+    return is->phys_address_length <= NDISBRIDGE_MAX_PHYS_ADDRESS_LENGTH
+        && inside(is->phys_address_offset, is->phys_address_length, length)
+        && inside(is->permanent_phys_address_offset,
+            is->phys_address_length, length)
+        && is->friendly_name_length % 2 == 0
+        && is->friendly_name_length <= 2 * NDISBRIDGE_MAX_STRING_SIZE
+        && inside(
+            is->friendly_name_offset, is->friendly_name_length, length)
+        && is->access_type >= 1 && is->access_type <= 4
+        && is->direction_type <= 2 && is->connection_type >= 1
+        && is->connection_type <= 3 && is->if_connector_present <= 1
+        && memcmp(&is->interface_guid, &none, sizeof none) != 0;
+}
+
+/* InterfaceAndOperStatusFlags: HardwareInterface, FilterInterface,
+ * ConnectorPresent, (four reasons), EndPointInterface. */
+static uint8_t row_flags(const ndisbridge_net_if_information *is)
+{
+    return (uint8_t)((is->flags & NDISBRIDGE_NIIF_HARDWARE_INTERFACE ? 1 : 0)
+        | (is->flags & NDISBRIDGE_NIIF_FILTER_INTERFACE ? 2 : 0)
+        | (is->if_connector_present ? 4 : 0)
+        | (is->flags & NDISBRIDGE_NIIF_NDIS_ENDPOINT_INTERFACE ? 0x80 : 0));
+}
+
+bool nb_values_from_registration(ndisbridge_mib_if_row2 *row,
+    ndisbridge_interface_information *values, ndisbridge_net_luid net_luid,
+    const ndisbridge_net_if_information *is, uint32_t length)
+{
+    const uint8_t *bytes = (const uint8_t *)is;
+
+    if (!information_valid(is, length))
+        return false;
+    memset(values, 0, sizeof *values);
+    values->if_oper_status = NDISBRIDGE_NET_IF_OPER_STATUS_UNKNOWN;
+    values->xmit_link_speed = NDISBRIDGE_LINK_SPEED_UNKNOWN;
+    values->rcv_link_speed = NDISBRIDGE_LINK_SPEED_UNKNOWN;
+    values->supported_statistics = is->supported_statistics;
+    memset(row, 0, sizeof *row);
+    nb_values_row_information(row, values);
+    row->interface_luid = net_luid;
+    row->interface_guid = is->interface_guid;
+    memcpy(row->description, bytes + is->friendly_name_offset,
+        is->friendly_name_length);
+    row->physical_address_length = is->phys_address_length;
+    memcpy(row->physical_address, bytes + is->phys_address_offset,
+        is->phys_address_length);
+    memcpy(row->permanent_physical_address,
+        bytes + is->permanent_phys_address_offset, is->phys_address_length);
+    row->type = (uint32_t)(net_luid >> 48);
+    row->tunnel_type = row->type == NDISBRIDGE_IF_TYPE_TUNNEL
+            && is->wan_tunnel_type != UINT32_MAX
+        ? is->wan_tunnel_type
+        : 0;
+    row->media_type = is->media_type;
+    row->physical_medium_type = is->physical_medium_type;
+    row->access_type = is->access_type;
+    row->direction_type = is->direction_type;
+    row->interface_and_oper_status_flags = row_flags(is);
+    /* RFC 2863: down until the managed system decides. */
+    row->admin_status = NDISBRIDGE_NET_IF_ADMIN_STATUS_DOWN;
+    row->network_guid = is->network_guid;
+    row->connection_type = is->connection_type;
+    return true;
+}

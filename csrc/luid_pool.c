@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * luid_pool.c - see luid_pool.h.
+ */
+#include "luid_pool.h"
+
+#include <sched.h>
+#include <string.h>
+
+#define SPACES 65536
+#define TRIM_BLOCKS 32  /* blocks given back in one hook call */
+
+ndisbridge_status nb_pool_init(
+    struct nb_pool *pool, struct nb_host *host, uint32_t if_index_first)
+{
+    pool->host = host;
+    pool->if_index_first = if_index_first;
+    pool->spaces =
+        nb_allocate(&host->memory, SPACES * sizeof *pool->spaces);
+    if (pool->spaces == NULL)
+        return NDISBRIDGE_STATUS_RESOURCES;
+    if (pthread_mutex_init(&pool->own_leases, NULL) != 0) {
+        nb_deallocate(
+            &host->memory, pool->spaces, SPACES * sizeof *pool->spaces);
+        pool->spaces = NULL;
+        return NDISBRIDGE_STATUS_RESOURCES;
+    }
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+void nb_pool_destroy(struct nb_pool *pool)
+{
+    if (pool->spaces == NULL)
+        return;
+    for (uint32_t i = 0; i < SPACES; i++)
+        nb_deallocate(&pool->host->memory, nb_load_relaxed(&pool->spaces[i]),
+            sizeof(struct nb_space));
+    nb_deallocate(
+        &pool->host->memory, pool->spaces, SPACES * sizeof *pool->spaces);
+    pool->spaces = NULL;
+    pthread_mutex_destroy(&pool->own_leases);
+}
+
+static NB_NOINLINE struct nb_space *make_space(
+    struct nb_pool *pool, uint16_t if_type)
+{
+    struct nb_space *space =
+        nb_allocate(&pool->host->memory, sizeof *space);
+    struct nb_space *there = NULL;
+
+    if (space == NULL)
+        return NULL;
+    nb_bitmap_init(&space->bitmap);
+    space->if_type = if_type;
+    if (if_type == NB_IF_INDEX_SPACE)
+        space->first = pool->if_index_first;
+    nb_store_relaxed(&space->next_lease, 1);
+    nb_store_relaxed(&space->cursor, space->first);
+    /* Publishes the space: pairs with the acquire in nb_pool_peek(). */
+    if (nb_compare_exchange(&pool->spaces[if_type], &there, space))
+        return space;
+    nb_deallocate(&pool->host->memory, space, sizeof *space);
+    return there;
+}
+
+struct nb_space *nb_pool_space(struct nb_pool *pool, uint16_t if_type)
+{
+    struct nb_space *space = nb_pool_peek(pool, if_type);
+
+    return NB_LIKELY(space != NULL) ? space : make_space(pool, if_type);
+}
+
+/* ---- leases ----------------------------------------------------------- */
+
+/* Publishes a leased block, minus what lies below the space's first. */
+static bool publish_block(
+    struct nb_space *space, ndisbridge_block_mask *lease)
+{
+    uint32_t first_word = space->first / 64;
+
+    for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++) {
+        uint32_t word = lease->block * NB_BLOCK_WORDS + i;
+
+        if (word < first_word)
+            lease->mask[i] = ~(uint64_t)0;
+        else if (word == first_word)
+            lease->mask[i] |= ~nb_bits_from(space->first);
+    }
+    return nb_bitmap_lease(&space->bitmap, lease->block, lease->mask);
+}
+
+static ndisbridge_status lease_own(struct nb_pool *pool,
+    struct nb_space *space, uint32_t lowest, uint32_t highest,
+    uint32_t count)
+{
+    uint32_t leased = 0;
+
+    pthread_mutex_lock(&pool->own_leases);
+    for (uint32_t block = lowest; block <= highest && leased < count;
+         block++) {
+        ndisbridge_block_mask lease;
+
+        if (nb_bitmap_is_leased(&space->bitmap, block))
+            continue;
+        memset(&lease, 0, sizeof lease);
+        lease.block = block;
+        leased += publish_block(space, &lease);
+    }
+    pthread_mutex_unlock(&pool->own_leases);
+    return leased > 0 ? NDISBRIDGE_STATUS_SUCCESS
+                      : NDISBRIDGE_STATUS_RESOURCES;
+}
+
+static ndisbridge_status lease_by_hook(struct nb_pool *pool,
+    struct nb_space *space, uint32_t lowest, uint32_t highest,
+    uint32_t count)
+{
+    struct nb_host *host = pool->host;
+    size_t size = count * sizeof(ndisbridge_block_mask);
+    ndisbridge_block_mask *leases;
+    ndisbridge_status status;
+    uint32_t published = 0, wanted = count;
+
+    leases = nb_allocate(&host->memory, size);
+    if (leases == NULL)
+        return NDISBRIDGE_STATUS_RESOURCES;
+    status = nb_host_enter_hook(host, false);
+    if (status == NDISBRIDGE_STATUS_SUCCESS) {
+        status = host->hooks.lease_blocks(host->hooks.context, leases,
+            &count, space->if_type, lowest, highest);
+        if (status == NDISBRIDGE_STATUS_SUCCESS) {
+            for (uint32_t i = 0; i < count && i < wanted; i++)
+                if (leases[i].block >= lowest && leases[i].block <= highest)
+                    published += publish_block(space, &leases[i]);
+            /* A hook that leased nothing, or what it was not asked for. */
+            if (published == 0)
+                status = count == 0 ? NDISBRIDGE_STATUS_RESOURCES
+                                    : NDISBRIDGE_STATUS_INVALID_DATA;
+        }
+        nb_host_leave_hook(host);
+    }
+    nb_deallocate(&host->memory, leases, size);
+    return status;
+}
+
+static ndisbridge_status lease(struct nb_pool *pool, struct nb_space *space,
+    uint32_t lowest, uint32_t highest, uint32_t count)
+{
+    return pool->host->hooks.lease_blocks != NULL
+        ? lease_by_hook(pool, space, lowest, highest, count)
+        : lease_own(pool, space, lowest, highest, count);
+}
+
+/* Leases for an allocation of `wanted` more indexes. */
+static ndisbridge_status lease_more(
+    struct nb_pool *pool, struct nb_space *space, uint32_t wanted)
+{
+    uint32_t next = nb_load_relaxed(&space->next_lease);
+    uint32_t needed =
+        (wanted + NDISBRIDGE_BLOCK_SIZE - 1) / NDISBRIDGE_BLOCK_SIZE;
+    uint32_t count = needed > next ? needed : next;
+    ndisbridge_status status;
+
+    status = lease(pool, space, space->first / NDISBRIDGE_BLOCK_SIZE,
+        NB_BLOCKS - 1, count < NB_LEASE_MAX ? count : NB_LEASE_MAX);
+    if (status == NDISBRIDGE_STATUS_SUCCESS && next < NB_LEASE_MAX)
+        nb_store_relaxed(&space->next_lease, next * 2);
+    return status;
+}
+
+/* ---- allocate --------------------------------------------------------- */
+
+/* How one attempt goes about it: any index, or an ifIndex by policy. */
+enum search { SEARCH_ANY, SEARCH_LOWEST, SEARCH_NEXT };
+
+static uint32_t search_once(struct nb_space *space, enum search search)
+{
+    uint32_t index;
+
+    if (search == SEARCH_ANY)
+        return nb_bitmap_allocate(&space->bitmap, nb_thread_stripe());
+    if (search == SEARCH_LOWEST)
+        return nb_bitmap_allocate_from(&space->bitmap, space->first);
+    index = nb_bitmap_allocate_from(
+        &space->bitmap, nb_load_relaxed(&space->cursor));
+    if (index != NB_NO_INDEX)
+        nb_store_relaxed(&space->cursor,
+            index == NDISBRIDGE_NET_LUID_INDEX_MAX ? space->first
+                                                   : index + 1);
+    return index;
+}
+
+/* Nothing was found: lease, and search again; when nothing can be leased
+ * either, say so only by the rule of luid_bitmap.h. */
+static NB_NOINLINE ndisbridge_status allocate_slow(struct nb_pool *pool,
+    struct nb_space *space, uint32_t *index, enum search search)
+{
+    uint64_t frees = nb_bitmap_verify_begin(&space->bitmap);
+    ndisbridge_status status;
+
+    for (;;) {
+        uint32_t found = search_once(space, search);
+
+        if (found == NB_NO_INDEX) {
+            status = lease_more(pool, space, 1);
+            if (status == NDISBRIDGE_STATUS_SUCCESS)
+                continue;
+            found = nb_bitmap_scan(&space->bitmap);
+        }
+        if (found != NB_NO_INDEX) {
+            *index = found;
+            status = NDISBRIDGE_STATUS_SUCCESS;
+            break;
+        }
+        if (status != NDISBRIDGE_STATUS_RESOURCES
+            || nb_bitmap_verify_unchanged(&space->bitmap, &frees))
+            break;
+        sched_yield();
+    }
+    nb_bitmap_verify_end(&space->bitmap);
+    return status;
+}
+
+ndisbridge_status nb_pool_allocate(
+    struct nb_pool *pool, uint32_t *index, uint16_t if_type)
+{
+    struct nb_space *space = nb_pool_space(pool, if_type);
+    uint32_t found;
+
+    if (NB_UNLIKELY(space == NULL))
+        return NDISBRIDGE_STATUS_RESOURCES;
+    found = nb_bitmap_allocate(&space->bitmap, nb_thread_stripe());
+    if (NB_UNLIKELY(found == NB_NO_INDEX))
+        return allocate_slow(pool, space, index, SEARCH_ANY);
+    *index = found;
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+ndisbridge_status nb_pool_try_allocate(
+    struct nb_pool *pool, uint32_t *index, uint16_t if_type)
+{
+    struct nb_space *space = nb_pool_peek(pool, if_type);
+    uint32_t found;
+
+    if (NB_UNLIKELY(space == NULL))
+        return NDISBRIDGE_STATUS_PENDING;
+    found = nb_bitmap_allocate(&space->bitmap, nb_thread_stripe());
+    if (NB_UNLIKELY(found == NB_NO_INDEX))
+        return NDISBRIDGE_STATUS_PENDING;
+    *index = found;
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+ndisbridge_status nb_pool_allocate_if_index(
+    struct nb_pool *pool, uint32_t *if_index, bool lowest)
+{
+    struct nb_space *space = nb_pool_space(pool, NB_IF_INDEX_SPACE);
+
+    if (space == NULL)
+        return NDISBRIDGE_STATUS_RESOURCES;
+    return allocate_slow(
+        pool, space, if_index, lowest ? SEARCH_LOWEST : SEARCH_NEXT);
+}
+
+ndisbridge_status nb_pool_allocate_many(struct nb_pool *pool,
+    uint32_t *indexes, uint32_t count, uint16_t if_type)
+{
+    struct nb_space *space = nb_pool_space(pool, if_type);
+    uint32_t stripe = nb_thread_stripe(), n = 0;
+    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
+
+    if (space == NULL)
+        return NDISBRIDGE_STATUS_RESOURCES;
+    while (n < count && status == NDISBRIDGE_STATUS_SUCCESS) {
+        n += nb_bitmap_allocate_many(
+            &space->bitmap, stripe, indexes + n, count - n);
+        if (n == count)
+            break;
+        if (lease_more(pool, space, count - n) == NDISBRIDGE_STATUS_SUCCESS)
+            continue;
+        /* The careful way finds the last ones, and says why it is over. */
+        status = allocate_slow(pool, space, &indexes[n], SEARCH_ANY);
+        if (status == NDISBRIDGE_STATUS_SUCCESS)
+            n++;
+    }
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        nb_bitmap_free_many(&space->bitmap, indexes, n);
+    return status;
+}
+
+ndisbridge_status nb_pool_claim(
+    struct nb_pool *pool, uint16_t if_type, uint32_t index)
+{
+    struct nb_space *space = nb_pool_space(pool, if_type);
+    uint32_t block = index / NDISBRIDGE_BLOCK_SIZE;
+    ndisbridge_status status;
+
+    if (space == NULL)
+        return NDISBRIDGE_STATUS_RESOURCES;
+    while (!nb_bitmap_is_leased(&space->bitmap, block)) {
+        status = lease(pool, space, block, block, 1);
+        /* Somebody here may have leased it meanwhile. */
+        if (status == NDISBRIDGE_STATUS_RESOURCES
+            && !nb_bitmap_is_leased(&space->bitmap, block))
+            return NDISBRIDGE_STATUS_IN_USE;
+        if (status != NDISBRIDGE_STATUS_SUCCESS
+            && status != NDISBRIDGE_STATUS_RESOURCES
+            && !nb_bitmap_is_leased(&space->bitmap, block))
+            return status;
+    }
+    return nb_bitmap_claim(&space->bitmap, index)
+        ? NDISBRIDGE_STATUS_SUCCESS
+        : NDISBRIDGE_STATUS_IN_USE;
+}
+
+ndisbridge_status nb_pool_free(
+    struct nb_pool *pool, uint16_t if_type, uint32_t index)
+{
+    struct nb_space *space = nb_pool_peek(pool, if_type);
+
+    if (NB_UNLIKELY(
+            space == NULL || index > NDISBRIDGE_NET_LUID_INDEX_MAX
+            || !nb_bitmap_free(&space->bitmap, nb_thread_stripe(), index)))
+        return NDISBRIDGE_STATUS_INVALID_PARAMETER;
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+/* ---- give back -------------------------------------------------------- */
+
+static ndisbridge_status return_blocks(struct nb_pool *pool,
+    uint16_t if_type, const uint32_t *blocks, uint32_t count)
+{
+    struct nb_host *host = pool->host;
+    ndisbridge_status status;
+
+    if (count == 0 || host->hooks.return_blocks == NULL)
+        return NDISBRIDGE_STATUS_SUCCESS;
+    status = nb_host_enter_hook(host, true);
+    if (status == NDISBRIDGE_STATUS_SUCCESS) {
+        status = host->hooks.return_blocks(
+            host->hooks.context, if_type, blocks, count);
+        nb_host_leave_hook(host);
+    }
+    return status;
+}
+
+/* Takes up to TRIM_BLOCKS empty blocks at or after *block out, skipping the
+ * first *keep; moves *block on. */
+static uint32_t unlease_some(struct nb_space *space,
+    ndisbridge_block_mask *taken, uint32_t *block, uint32_t *keep)
+{
+    uint32_t count = 0;
+
+    for (; *block < NB_BLOCKS && count < TRIM_BLOCKS; ++*block) {
+        if (!nb_bitmap_is_leased(&space->bitmap, *block))
+            continue;
+        if (*keep > 0) {
+            *keep -= nb_bitmap_block_is_empty(&space->bitmap, *block);
+            continue;
+        }
+        if (nb_bitmap_unlease(&space->bitmap, *block, taken[count].mask))
+            taken[count++].block = *block;
+    }
+    return count;
+}
+
+static ndisbridge_status trim_space(struct nb_pool *pool,
+    struct nb_space *space, uint32_t *returned, uint32_t keep)
+{
+    bool own = pool->host->hooks.lease_blocks == NULL;
+    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
+
+    nb_bitmap_unlease_begin(&space->bitmap);
+    if (own)
+        pthread_mutex_lock(&pool->own_leases);
+    for (uint32_t block = 0;
+         block < NB_BLOCKS && status == NDISBRIDGE_STATUS_SUCCESS;) {
+        ndisbridge_block_mask taken[TRIM_BLOCKS];
+        uint32_t blocks[TRIM_BLOCKS];
+        uint32_t count = unlease_some(space, taken, &block, &keep);
+
+        for (uint32_t i = 0; i < count; i++)
+            blocks[i] = taken[i].block;
+        status = return_blocks(pool, space->if_type, blocks, count);
+        if (status == NDISBRIDGE_STATUS_SUCCESS)
+            *returned += count;
+        else  /* still leased from the store: go on using them */
+            for (uint32_t i = 0; i < count; i++)
+                nb_bitmap_lease(
+                    &space->bitmap, taken[i].block, taken[i].mask);
+    }
+    if (own)
+        pthread_mutex_unlock(&pool->own_leases);
+    nb_bitmap_unlease_end(&space->bitmap);
+    return status;
+}
+
+ndisbridge_status nb_pool_trim(
+    struct nb_pool *pool, uint32_t *returned, uint32_t keep)
+{
+    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
+
+    *returned = 0;
+    for (uint32_t i = 0;
+         i < SPACES && status == NDISBRIDGE_STATUS_SUCCESS; i++) {
+        struct nb_space *space = nb_pool_peek(pool, (uint16_t)i);
+
+        if (space != NULL)
+            status = trim_space(pool, space, returned, keep);
+    }
+    return status;
+}
+
+ndisbridge_status nb_pool_return_all(struct nb_pool *pool)
+{
+    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
+
+    for (uint32_t i = 0; i < SPACES; i++) {
+        struct nb_space *space = nb_pool_peek(pool, (uint16_t)i);
+        uint32_t blocks[NB_BLOCKS], count = 0;
+        ndisbridge_status one;
+
+        if (space == NULL)
+            continue;
+        for (uint32_t block = 0; block < NB_BLOCKS; block++)
+            if (nb_bitmap_is_leased(&space->bitmap, block))
+                blocks[count++] = block;
+        one = return_blocks(pool, space->if_type, blocks, count);
+        if (one != NDISBRIDGE_STATUS_SUCCESS)
+            status = one;
+    }
+    return status;
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * oid_dispatch.c - see oid_dispatch.h.
+ */
+#include "oid_dispatch.h"
+
+#include <string.h>
+
+/* ---- slots ------------------------------------------------------------ */
+
+static ndisbridge_status query_not_supported(
+    void *context, uint32_t oid, uint32_t *length, void *output)
+{
+    (void)context, (void)oid, (void)length, (void)output;
+    return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+}
+
+static ndisbridge_status set_not_supported(
+    void *context, uint32_t oid, uint32_t length, const void *input)
+{
+    (void)context, (void)oid, (void)length, (void)input;
+    return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+}
+
+static ndisbridge_status query_invalid_oid(
+    void *context, uint32_t oid, uint32_t *length, void *output)
+{
+    (void)context, (void)oid, (void)length, (void)output;
+    return NDISBRIDGE_STATUS_INVALID_OID;
+}
+
+static ndisbridge_status set_invalid_oid(
+    void *context, uint32_t oid, uint32_t length, const void *input)
+{
+    (void)context, (void)oid, (void)length, (void)input;
+    return NDISBRIDGE_STATUS_INVALID_OID;
+}
+
+bool nb_provider_fill(struct nb_provider *provider,
+    const ndisbridge_if_provider_characteristics *characteristics,
+    uint32_t flags, const ndisbridge_oid_handler *handlers, uint32_t count)
+{
+    struct nb_oid_slot usual = { query_not_supported, set_not_supported,
+        flags | NDISBRIDGE_HANDLER_NON_BLOCKING };
+    struct nb_oid_slot other = { query_invalid_oid, set_invalid_oid,
+        usual.flags };
+    bool named[NB_OID_COUNT] = { false };
+
+    if (characteristics->query_object_handler != NULL) {
+        usual.query = other.query = characteristics->query_object_handler;
+        usual.flags = other.flags = flags;
+    }
+    if (characteristics->set_object_handler != NULL) {
+        usual.set = other.set = characteristics->set_object_handler;
+        usual.flags = other.flags = flags;
+    }
+    provider->other = other;
+    for (uint32_t i = 0; i < NB_OID_COUNT; i++)
+        provider->slots[i] = usual;
+    for (uint32_t i = 0; i < count; i++) {
+        uint16_t dense = nb_oid_find(handlers[i].object_id);
+
+        if (dense == NB_OID_NONE || named[dense]
+            || (handlers[i].query == NULL && handlers[i].set == NULL))
+            return false;
+        named[dense] = true;
+        provider->slots[dense].flags = handlers[i].flags;
+        if (handlers[i].query != NULL)
+            provider->slots[dense].query = handlers[i].query;
+        if (handlers[i].set != NULL)
+            provider->slots[dense].set = handlers[i].set;
+    }
+    return true;
+}
+
+/* ---- the rules of buffers --------------------------------------------- */
+
+/* Whether a buffer of `length` bytes can take an OID's answer at all. */
+static ndisbridge_status check_room(
+    const struct nb_oid_entry *entry, uint32_t *length)
+{
+    uint32_t room = *length;
+
+    switch (entry->size_rule) {
+    case NDISBRIDGE_OID_SIZE_COUNTER:
+        if (room >= 4)
+            return NDISBRIDGE_STATUS_SUCCESS;
+        *length = 8;
+        return NDISBRIDGE_STATUS_INVALID_LENGTH;
+    case NDISBRIDGE_OID_SIZE_FIXED:
+    case NDISBRIDGE_OID_SIZE_COUNTED_STRING:
+        if (room >= entry->size)
+            return NDISBRIDGE_STATUS_SUCCESS;
+        *length = entry->size;
+        return NDISBRIDGE_STATUS_BUFFER_TOO_SHORT;
+    default:
+        return NDISBRIDGE_STATUS_SUCCESS;
+    }
+}
+
+/* Gives a value that passed check_room(). */
+static ndisbridge_status give(const struct nb_oid_entry *entry, void *output,
+    uint32_t *length, const void *value, uint32_t size)
+{
+    uint64_t low;
+
+    if (entry->size_rule == NDISBRIDGE_OID_SIZE_COUNTER && *length < 8) {
+        /* The low 32 bits, on a machine of either byte order. */
+        memcpy(&low, value, 8);
+        memcpy(output, &(uint32_t){ (uint32_t)low }, 4);
+        *length = 4;
+        return NDISBRIDGE_STATUS_SUCCESS;
+    }
+    if (*length < size) {
+        *length = size;
+        return NDISBRIDGE_STATUS_BUFFER_TOO_SHORT;
+    }
+    memcpy(output, value, size);
+    *length = size;
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+/* Checks what a handler wrote into `value`, of which it said `written`. */
+static ndisbridge_status check_written(const struct nb_oid_entry *entry,
+    void *value, uint32_t written, uint32_t capacity, uint32_t *size)
+{
+    ndisbridge_if_counted_string *string = value;
+
+    if (written > capacity)
+        return NDISBRIDGE_STATUS_INVALID_DATA;
+    *size = written;
+    switch (entry->size_rule) {
+    case NDISBRIDGE_OID_SIZE_FIXED:
+        return written == entry->size ? NDISBRIDGE_STATUS_SUCCESS
+                                      : NDISBRIDGE_STATUS_INVALID_DATA;
+    case NDISBRIDGE_OID_SIZE_COUNTER:
+        if (written == 4) {
+            /* A 32-bit counter reads as its 64-bit self. */
+            uint32_t low;
+
+            memcpy(&low, value, 4);
+            memcpy(value, &(uint64_t){ low }, 8);
+            *size = 8;
+            return NDISBRIDGE_STATUS_SUCCESS;
+        }
+        return written == 8 ? NDISBRIDGE_STATUS_SUCCESS
+                            : NDISBRIDGE_STATUS_INVALID_DATA;
+    case NDISBRIDGE_OID_SIZE_COUNTED_STRING:
+        if (written < 2 || string->length % 2 != 0
+            || string->length > 2 * NDISBRIDGE_MAX_STRING_SIZE
+            || string->length > written - 2)
+            return NDISBRIDGE_STATUS_INVALID_DATA;
+        memset((uint8_t *)value + 2 + string->length, 0,
+            sizeof *string - 2 - string->length);
+        *size = sizeof *string;
+        return NDISBRIDGE_STATUS_SUCCESS;
+    case NDISBRIDGE_OID_SIZE_ARRAY:
+        return entry->size == 0 || written % entry->size == 0
+            ? NDISBRIDGE_STATUS_SUCCESS
+            : NDISBRIDGE_STATUS_INVALID_DATA;
+    default:
+        return NDISBRIDGE_STATUS_SUCCESS;
+    }
+}
+
+/* ---- calls into handlers ---------------------------------------------- */
+
+static bool asks_for_room(ndisbridge_status status)
+{
+    return status == NDISBRIDGE_STATUS_BUFFER_TOO_SHORT
+        || status == NDISBRIDGE_STATUS_INVALID_LENGTH;
+}
+
+/* A failure of a handler, as the asker may see it. */
+static ndisbridge_status failure_of(ndisbridge_status status)
+{
+    return status == NDISBRIDGE_STATUS_PENDING
+        ? NDISBRIDGE_STATUS_FAILURE
+        : status;
+}
+
+static void push_frame(struct nb_frame *frame, const struct nb_table *table,
+    const struct nb_interface *interface)
+{
+    frame->session = table->host->session;
+    frame->interface = interface;
+    frame->outer = nb_this_thread.frames;
+    nb_this_thread.frames = frame;
+}
+
+static ndisbridge_status call_query(struct nb_table *table,
+    struct nb_interface *interface, ndisbridge_if_query_object query,
+    uint32_t oid, uint32_t *length, void *output)
+{
+    struct nb_frame frame;
+    ndisbridge_status status;
+
+    push_frame(&frame, table, interface);
+    status = query(interface->context, oid, length, output);
+    nb_this_thread.frames = frame.outer;
+    return status;
+}
+
+/* A value of fixed length goes through a scratch of its own, so that a
+ * handler's mistake does not reach the asker's buffer. */
+static ndisbridge_status query_fixed(struct nb_table *table,
+    struct nb_interface *interface, const struct nb_oid_slot *slot,
+    const struct nb_oid_entry *entry, void *output, uint32_t *length)
+{
+    union nb_value value;
+    uint32_t written = entry->size, size;
+    ndisbridge_status status;
+
+    memset(&value, 0, sizeof value.number);
+    status = call_query(
+        table, interface, slot->query, entry->oid, &written, &value);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return failure_of(status);
+    status = check_written(entry, &value, written, entry->size, &size);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    return give(entry, output, length, &value, size);
+}
+
+static ndisbridge_status query_variable(struct nb_table *table,
+    struct nb_interface *interface, const struct nb_oid_slot *slot,
+    const struct nb_oid_entry *entry, uint32_t oid, void *output,
+    uint32_t *length)
+{
+    uint32_t capacity = *length, written = capacity, size = 0;
+    ndisbridge_status status = call_query(
+        table, interface, slot->query, oid, &written, output);
+
+    if (asks_for_room(status) && written > capacity) {
+        *length = written;
+        return NDISBRIDGE_STATUS_BUFFER_TOO_SHORT;
+    }
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return failure_of(status);
+    if (entry != NULL)
+        status = check_written(entry, output, written, capacity, &size);
+    else
+        status = written > capacity ? NDISBRIDGE_STATUS_INVALID_DATA
+                                    : NDISBRIDGE_STATUS_SUCCESS;
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        *length = written;
+    return status;
+}
+
+static bool fits_scratch(const struct nb_oid_entry *entry)
+{
+    return entry != NULL && entry->size_rule != NDISBRIDGE_OID_SIZE_VARIABLE
+        && entry->size_rule != NDISBRIDGE_OID_SIZE_ARRAY
+        && entry->size <= sizeof(union nb_value);
+}
+
+static NB_NOINLINE ndisbridge_status query_handler(struct nb_table *table,
+    struct nb_interface *interface, const struct nb_oid_entry *entry,
+    uint16_t dense, uint32_t oid, void *output, uint32_t *length,
+    bool only_non_blocking)
+{
+    const struct nb_oid_slot *slot = entry != NULL
+        ? &interface->provider->slots[dense]
+        : &interface->provider->other;
+
+    if (only_non_blocking && !(slot->flags & NDISBRIDGE_HANDLER_NON_BLOCKING))
+        return NDISBRIDGE_STATUS_PENDING;
+    if (fits_scratch(entry))
+        return query_fixed(table, interface, slot, entry, output, length);
+    return query_variable(
+        table, interface, slot, entry, oid, output, length);
+}
+
+ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
+    uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
+    bool only_non_blocking)
+{
+    struct nb_interface *interface = nb_table_find(table, net_luid);
+    uint16_t dense = nb_oid_find(oid);
+    const struct nb_oid_entry *entry = NULL;
+    union nb_value value;
+    ndisbridge_status status;
+    uint32_t size;
+
+    if (NB_UNLIKELY(interface == NULL))
+        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+    if (NB_LIKELY(dense != NB_OID_NONE)) {
+        entry = nb_oid_entry(dense);
+        switch (nb_values_answer(interface, net_luid, entry, &value, &size)) {
+        case NB_ANSWER_GIVEN:
+            status = check_room(entry, length);
+            return status == NDISBRIDGE_STATUS_SUCCESS
+                ? give(entry, output, length, &value, size)
+                : status;
+        case NB_ANSWER_GONE:
+            return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+        case NB_ANSWER_UNKNOWN:
+            break;
+        }
+    }
+    if (!nb_interface_enter(interface, net_luid))
+        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+    status = entry != NULL ? check_room(entry, length)
+                           : NDISBRIDGE_STATUS_SUCCESS;
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        status = query_handler(table, interface, entry, dense, oid, output,
+            length, only_non_blocking);
+    nb_interface_leave(table, interface);
+    return status;
+}
+
+/* Whether `length` bytes can be a value of an OID. */
+static bool length_allowed(const struct nb_oid_entry *entry, uint32_t length)
+{
+    switch (entry->size_rule) {
+    case NDISBRIDGE_OID_SIZE_FIXED:
+        return length == entry->size;
+    case NDISBRIDGE_OID_SIZE_COUNTER:
+        return length == 4 || length == 8;
+    case NDISBRIDGE_OID_SIZE_COUNTED_STRING:
+        return length >= 2 && length <= entry->size;
+    case NDISBRIDGE_OID_SIZE_ARRAY:
+        return entry->size == 0 || length % entry->size == 0;
+    default:
+        return true;
+    }
+}
+
+ndisbridge_status nb_dispatch_set(struct nb_table *table,
+    ndisbridge_net_luid net_luid, uint32_t oid, const void *input,
+    uint32_t length)
+{
+    struct nb_interface *interface = nb_table_find(table, net_luid);
+    uint16_t dense = nb_oid_find(oid);
+    const struct nb_oid_slot *slot;
+    struct nb_frame frame;
+    ndisbridge_status status;
+
+    if (interface == NULL || !nb_interface_enter(interface, net_luid))
+        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+    if (dense == NB_OID_NONE)
+        slot = &interface->provider->other;
+    else
+        slot = &interface->provider->slots[dense];
+    if (dense != NB_OID_NONE && !length_allowed(nb_oid_entry(dense), length)) {
+        status = NDISBRIDGE_STATUS_INVALID_LENGTH;
+    } else {
+        push_frame(&frame, table, interface);
+        status =
+            failure_of(slot->set(interface->context, oid, length, input));
+        nb_this_thread.frames = frame.outer;
+    }
+    nb_interface_leave(table, interface);
+    return status;
+}
+
+/* ---- rows ------------------------------------------------------------- */
+
+static bool ask(struct nb_table *table, ndisbridge_net_luid net_luid,
+    uint32_t oid, void *answer, uint32_t size)
+{
+    return nb_dispatch_query(table, answer, &size, net_luid, oid, false)
+        == NDISBRIDGE_STATUS_SUCCESS;
+}
+
+void nb_dispatch_complete_row(struct nb_table *table,
+    ndisbridge_mib_if_row2 *row, uint64_t published)
+{
+    ndisbridge_net_luid net_luid = row->interface_luid;
+    ndisbridge_interface_information information;
+    ndisbridge_if_counted_string alias;
+    uint32_t admin_status;
+
+    if (!(published & NDISBRIDGE_PUBLISH_INFORMATION)
+        && ask(table, net_luid, NDISBRIDGE_OID_GEN_INTERFACE_INFO,
+            &information, sizeof information))
+        nb_values_row_information(row, &information);
+    if (!(published & NDISBRIDGE_PUBLISH_ADMIN_STATUS)
+        && ask(table, net_luid, NDISBRIDGE_OID_GEN_ADMIN_STATUS,
+            &admin_status, sizeof admin_status))
+        row->admin_status = admin_status;
+    if (!(published & NDISBRIDGE_PUBLISH_ALIAS)
+        && ask(table, net_luid, NDISBRIDGE_OID_GEN_ALIAS, &alias,
+            sizeof alias)) {
+        memset(row->alias, 0, sizeof row->alias);
+        memcpy(row->alias, alias.string, alias.length);
+    }
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * oid_dispatch.h - OID requests: handlers, the rules of buffers, batches.
+ *
+ * A provider has one slot per OID of the catalog, filled at registration and
+ * never NULL: the OID's own handler, or query_object / set_object, or a
+ * function that answers NOT_SUPPORTED.  An OID that is not in the catalog
+ * goes to query_object / set_object, or is INVALID_OID.
+ *
+ * The rules of an OID's size are enforced here, once, before a handler is
+ * called and after it has answered.
+ */
+#ifndef NB_OID_DISPATCH_H
+#define NB_OID_DISPATCH_H
+
+#include "if_table.h"
+#include "if_values.h"
+#include "oid_catalog.h"
+
+struct nb_oid_slot {
+    ndisbridge_if_query_object query;
+    ndisbridge_if_set_object set;
+    uint32_t flags;  /* NDISBRIDGE_HANDLER_* */
+};
+
+struct nb_provider {
+    struct nb_oid_slot slots[NB_OID_COUNT];
+    struct nb_oid_slot other;  /* OIDs that the catalog does not know */
+};
+
+/* Fills the slots; false if handlers names an unknown OID or one twice. */
+bool nb_provider_fill(struct nb_provider *provider,
+    const ndisbridge_if_provider_characteristics *characteristics,
+    uint32_t flags, const ndisbridge_oid_handler *handlers,
+    uint32_t count);
+
+/* ndisbridge_query(); `only_non_blocking` makes it ndisbridge_try_query(). */
+ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
+    uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
+    bool only_non_blocking);
+
+ndisbridge_status nb_dispatch_set(struct nb_table *table,
+    ndisbridge_net_luid net_luid, uint32_t oid, const void *input,
+    uint32_t length);
+
+/* Completes a row of an interface that has not published. */
+void nb_dispatch_complete_row(struct nb_table *table,
+    ndisbridge_mib_if_row2 *row, uint64_t published);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session.c - making, closing and freeing a session.
+ */
+#define _GNU_SOURCE
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#ifndef _WIN32
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+/* ---- memory ----------------------------------------------------------- */
+
+/* From here on, memory comes straight from the kernel, zeroed and lazily:
+ * an index space takes 4 MiB of addresses and what it uses of memory. */
+#define MAP_THRESHOLD ((size_t)64 * 1024)
+
+#ifdef _WIN32
+static void *system_allocate(void *context, size_t size)
+{
+    void *memory = _aligned_malloc(size, NB_CACHE_LINE);
+
+    (void)context;
+    if (memory != NULL)
+        memset(memory, 0, size);
+    return memory;
+}
+
+static void system_deallocate(void *context, void *memory, size_t size)
+{
+    (void)context, (void)size;
+    _aligned_free(memory);
+}
+#else
+static void *map_pages(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void *system_allocate(void *context, size_t size)
+{
+    void *memory = NULL;
+
+    (void)context;
+    if (size >= MAP_THRESHOLD)
+        return map_pages(size);
+    if (posix_memalign(&memory, NB_CACHE_LINE, size) != 0)
+        return NULL;
+    return memset(memory, 0, size);
+}
+
+static void system_deallocate(void *context, void *memory, size_t size)
+{
+    (void)context;
+    if (size >= MAP_THRESHOLD)
+        munmap(memory, size);
+    else
+        free(memory);
+}
+#endif
+
+/* ---- the life word ---------------------------------------------------- */
+
+#ifdef _WIN32
+static nb_atomic_u32 *make_life(void)
+{
+    return calloc(1, sizeof(nb_atomic_u32));
+}
+
+static void free_life(nb_atomic_u32 *life)
+{
+    free(life);
+}
+#else
+static nb_atomic_u32 *make_life(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *memory = map_pages(page);
+
+#ifdef MADV_WIPEONFORK
+    if (memory != NULL && madvise(memory, page, MADV_WIPEONFORK) != 0) {
+        munmap(memory, page);
+        return NULL;
+    }
+#endif
+    return memory;
+}
+
+static void free_life(nb_atomic_u32 *life)
+{
+    munmap(life, (size_t)sysconf(_SC_PAGESIZE));
+}
+#endif
+
+ndisbridge_status nb_session_refuse(const ndisbridge_session *session)
+{
+    if (session == NULL)
+        return NDISBRIDGE_STATUS_INVALID_PARAMETER;
+    return nb_host_life(&session->host) == NB_LIFE_FORKED
+        ? NDISBRIDGE_STATUS_FORKED
+        : NDISBRIDGE_STATUS_INVALID_STATE;
+}
+
+/* ---- create ----------------------------------------------------------- */
+
+static bool header_is(const ndisbridge_object_header *header, size_t size)
+{
+    return header->type == NDISBRIDGE_OBJECT_TYPE_DEFAULT
+        && header->revision == NDISBRIDGE_OBJECT_REVISION_1
+        && header->size >= size;
+}
+
+static ndisbridge_status check_config(
+    const ndisbridge_session_config *config)
+{
+    const ndisbridge_persistence_hooks *hooks = config->hooks;
+
+    if (!header_is(&config->header, sizeof *config)
+        || (hooks != NULL && !header_is(&hooks->header, sizeof *hooks)))
+        return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+    NB_REQUIRE(config->if_index_policy <= NDISBRIDGE_IF_INDEX_POLICY_LOWEST);
+    NB_REQUIRE(config->if_index_first <= NDISBRIDGE_NET_LUID_INDEX_MAX);
+    NB_REQUIRE(
+        (config->allocate == NULL) == (config->deallocate == NULL));
+    /* Blocks come from one place, and go back to it. */
+    NB_REQUIRE(hooks == NULL
+        || (hooks->lease_blocks == NULL) == (hooks->return_blocks == NULL));
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+static void free_session(ndisbridge_session *session)
+{
+    struct nb_memory memory = session->host.memory;
+
+    nb_stack_destroy(&session->stack);
+    nb_table_destroy(&session->table);
+    nb_pool_destroy(&session->pool);
+    if (session->host.life != NULL) {
+        nb_session_free_providers(session);
+        pthread_mutex_destroy(&session->providers_lock);
+        free_life(session->host.life);
+    }
+    nb_deallocate(&memory, session, sizeof *session);
+}
+
+static ndisbridge_status fill_session(
+    ndisbridge_session *session, const ndisbridge_session_config *config)
+{
+    struct nb_host *host = &session->host;
+    uint32_t first = config->if_index_first;
+    ndisbridge_status status;
+
+    host->session = session;
+    if (config->hooks != NULL)
+        host->hooks = *config->hooks;
+    session->wait_timeout_ms =
+        config->wait_timeout_ms != 0 ? config->wait_timeout_ms : 12000;
+    host->life = make_life();
+    if (host->life == NULL)
+        return NDISBRIDGE_STATUS_RESOURCES;
+    pthread_mutex_init(&session->providers_lock, NULL);
+    status = nb_pool_init(&session->pool, host, first != 0 ? first : 1);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        status = nb_table_init(&session->table, host, &session->pool);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    session->table.lowest =
+        config->if_index_policy == NDISBRIDGE_IF_INDEX_POLICY_LOWEST;
+    nb_stack_init(&session->stack, &session->table);
+    nb_store(host->life, NB_LIFE_OPEN);
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+ndisbridge_status ndisbridge_session_create(
+    ndisbridge_session **session, const ndisbridge_session_config *config)
+{
+    ndisbridge_session_config usual;
+    struct nb_memory memory = { system_allocate, system_deallocate, NULL };
+    ndisbridge_session *made;
+    ndisbridge_status status;
+
+    NB_REQUIRE(session != NULL);
+    if (config == NULL) {
+        memset(&usual, 0, sizeof usual);
+        usual.header.type = NDISBRIDGE_OBJECT_TYPE_DEFAULT;
+        usual.header.revision = NDISBRIDGE_OBJECT_REVISION_1;
+        usual.header.size = sizeof usual;
+        config = &usual;
+    }
+    status = check_config(config);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    if (config->allocate != NULL) {
+        memory.allocate = config->allocate;
+        memory.deallocate = config->deallocate;
+        memory.context = config->memory_context;
+    }
+    made = nb_allocate(&memory, sizeof *made);
+    if (made == NULL)
+        return NDISBRIDGE_STATUS_RESOURCES;
+    made->host.memory = memory;
+    status = fill_session(made, config);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        *session = made;
+    else
+        free_session(made);
+    return status;
+}
+
+/* ---- close, destroy --------------------------------------------------- */
+
+/* Waits for hooks that began before the session was closing. */
+static ndisbridge_status wait_for_hooks(
+    struct nb_host *host, uint64_t deadline_ms)
+{
+    const struct timespec pause = { 0, 200000 };
+
+    while (nb_load(&host->hook_calls) != 0) {
+        if (nb_now_ms() >= deadline_ms)
+            return NDISBRIDGE_STATUS_TIMEOUT;
+        nanosleep(&pause, NULL);
+    }
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+static uint32_t time_left(uint64_t deadline_ms)
+{
+    uint64_t now = nb_now_ms();
+
+    return now < deadline_ms ? (uint32_t)(deadline_ms - now) : 0;
+}
+
+ndisbridge_status ndisbridge_session_close(
+    ndisbridge_session *session, uint32_t timeout_ms)
+{
+    struct nb_host *host;
+    uint32_t life = NB_LIFE_OPEN;
+    uint64_t deadline_ms;
+    ndisbridge_status status;
+
+    NB_REQUIRE(session != NULL);
+    host = &session->host;
+    if (nb_host_life(host) == NB_LIFE_FORKED)
+        return NDISBRIDGE_STATUS_FORKED;
+    if (nb_this_thread.hook_session == session
+        || nb_thread_in_session(session))
+        return NDISBRIDGE_STATUS_INVALID_STATE;
+    deadline_ms = nb_now_ms() + nb_session_timeout(session, timeout_ms);
+    if (!nb_compare_exchange(host->life, &life, NB_LIFE_CLOSING)
+        && life == NB_LIFE_CLOSED)
+        return NDISBRIDGE_STATUS_INVALID_STATE;
+    status = wait_for_hooks(host, deadline_ms);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        status = nb_table_close(&session->table, time_left(deadline_ms));
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        status = wait_for_hooks(host, deadline_ms);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    life = NB_LIFE_CLOSING;
+    if (!nb_compare_exchange(host->life, &life, NB_LIFE_CLOSED))
+        return NDISBRIDGE_STATUS_INVALID_STATE;
+    return nb_pool_return_all(&session->pool);
+}
+
+ndisbridge_status ndisbridge_session_destroy(ndisbridge_session *session)
+{
+    uint32_t life;
+    ndisbridge_status status;
+
+    if (session == NULL)
+        return NDISBRIDGE_STATUS_SUCCESS;
+    life = nb_host_life(&session->host);
+    if (life == NB_LIFE_OPEN || life == NB_LIFE_CLOSING) {
+        status =
+            ndisbridge_session_close(session, NDISBRIDGE_TIMEOUT_DEFAULT);
+        if (status == NDISBRIDGE_STATUS_TIMEOUT
+            || status == NDISBRIDGE_STATUS_INVALID_STATE)
+            return status;
+    }
+    free_session(session);
+    return NDISBRIDGE_STATUS_SUCCESS;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session_requests.c - the public functions that publish, query and set
+ * OIDs and copy the interface table.
+ */
+#include "session.h"
+
+#include <string.h>
+
+/* ---- publish ---------------------------------------------------------- */
+
+static ndisbridge_status publish_one(ndisbridge_session *session,
+    ndisbridge_net_luid net_luid, const ndisbridge_published *values)
+{
+    struct nb_interface *interface =
+        nb_table_find(&session->table, net_luid);
+
+    NB_REQUIRE(nb_values_valid(values));
+    if (interface == NULL || !nb_interface_enter(interface, net_luid))
+        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+    nb_values_publish(interface, values);
+    nb_interface_leave(&session->table, interface);
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+ndisbridge_status ndisbridge_publish(ndisbridge_session *session,
+    ndisbridge_net_luid net_luid, const ndisbridge_published *values)
+{
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(values != NULL);
+    return publish_one(session, net_luid, values);
+}
+
+ndisbridge_status ndisbridge_publish_many(ndisbridge_session *session,
+    uint32_t *published, const ndisbridge_net_luid *net_luids,
+    uint32_t count, const ndisbridge_published *values, uint32_t stride)
+{
+    const uint8_t *at = (const uint8_t *)values;
+    uint32_t done = 0, skipped = 0;
+
+    if (published != NULL)
+        *published = 0;
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE((net_luids != NULL && values != NULL) || count == 0);
+    NB_REQUIRE(stride % 8 == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        if (net_luids[i] == NDISBRIDGE_NET_LUID_UNSPECIFIED)
+            skipped++;
+        else
+            done += publish_one(session, net_luids[i],
+                        (const void *)(at + (size_t)i * stride))
+                == NDISBRIDGE_STATUS_SUCCESS;
+    }
+    if (published != NULL)
+        *published = done;
+    return done + skipped == count ? NDISBRIDGE_STATUS_SUCCESS
+                                   : NDISBRIDGE_STATUS_FAILURE;
+}
+
+/* ---- query, set ------------------------------------------------------- */
+
+ndisbridge_status ndisbridge_query(ndisbridge_session *session, void *output,
+    uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid)
+{
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(length != NULL && (output != NULL || *length == 0));
+    return nb_dispatch_query(
+        &session->table, output, length, net_luid, oid, false);
+}
+
+ndisbridge_status ndisbridge_try_query(ndisbridge_session *session,
+    void *output, uint32_t *length, ndisbridge_net_luid net_luid,
+    uint32_t oid)
+{
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(length != NULL && (output != NULL || *length == 0));
+    return nb_dispatch_query(
+        &session->table, output, length, net_luid, oid, true);
+}
+
+ndisbridge_status ndisbridge_query_many(ndisbridge_session *session,
+    void *output, uint32_t stride, uint32_t *lengths,
+    ndisbridge_status *statuses, const ndisbridge_net_luid *net_luids,
+    uint32_t count, uint32_t oid)
+{
+    uint8_t *at = output;
+    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
+
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(count == 0
+        || ((output != NULL || stride == 0) && statuses != NULL
+            && net_luids != NULL));
+    for (uint32_t i = 0; i < count; i++, at += stride) {
+        uint32_t length = stride;
+
+        statuses[i] = nb_dispatch_query(
+            &session->table, at, &length, net_luids[i], oid, false);
+        if (lengths != NULL)
+            lengths[i] = length;
+        if (statuses[i] == NDISBRIDGE_STATUS_SUCCESS) {
+            if (length < stride)
+                memset(at + length, 0, stride - length);
+        } else {
+            if (stride != 0)
+                memset(at, 0, stride);
+            status = NDISBRIDGE_STATUS_FAILURE;
+        }
+    }
+    return status;
+}
+
+ndisbridge_status ndisbridge_set(ndisbridge_session *session,
+    ndisbridge_net_luid net_luid, uint32_t oid, const void *input,
+    uint32_t length)
+{
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(input != NULL || length == 0);
+    return nb_dispatch_set(&session->table, net_luid, oid, input, length);
+}
+
+/* ---- the interface table ---------------------------------------------- */
+
+static bool level_is_known(uint32_t level)
+{
+    return level == NDISBRIDGE_IF_TABLE_NORMAL
+        || level == NDISBRIDGE_IF_TABLE_PUBLISHED;
+}
+
+static bool read_row(ndisbridge_session *session,
+    struct nb_interface *interface, ndisbridge_net_luid net_luid,
+    ndisbridge_mib_if_row2 *row, uint32_t level)
+{
+    const uint64_t all = NDISBRIDGE_PUBLISH_INFORMATION;
+    uint64_t published;
+
+    if (interface == NULL
+        || !nb_values_read_row(interface, net_luid, row, &published))
+        return false;
+    if (level == NDISBRIDGE_IF_TABLE_NORMAL
+        && (!(published & all)
+            || !(published & NDISBRIDGE_PUBLISH_ADMIN_STATUS)
+            || !(published & NDISBRIDGE_PUBLISH_ALIAS)))
+        nb_dispatch_complete_row(&session->table, row, published);
+    return true;
+}
+
+ndisbridge_status ndisbridge_get_if_table(ndisbridge_session *session,
+    ndisbridge_mib_if_row2 *rows, uint32_t *count, uint32_t level)
+{
+    struct nb_table *table;
+    uint32_t room, n = 0;
+
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(count != NULL && (rows != NULL || *count == 0));
+    NB_REQUIRE(level_is_known(level));
+    table = &session->table;
+    room = *count;
+    for (uint32_t if_index = 0;
+         (if_index = nb_table_next(table, if_index)) != 0;) {
+        ndisbridge_mib_if_row2 beyond;
+
+        /* Rows that do not fit are read too: only open ones count. */
+        n += read_row(session, nb_table_find_if_index(table, if_index), 0,
+            n < room ? &rows[n] : &beyond,
+            n < room ? level : NDISBRIDGE_IF_TABLE_PUBLISHED);
+    }
+    *count = n;
+    return n <= room ? NDISBRIDGE_STATUS_SUCCESS
+                     : NDISBRIDGE_STATUS_BUFFER_TOO_SHORT;
+}
+
+ndisbridge_status ndisbridge_get_if_entry(ndisbridge_session *session,
+    ndisbridge_mib_if_row2 *row, ndisbridge_net_luid net_luid,
+    uint32_t level)
+{
+    ndisbridge_mib_if_row2 found;
+
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(row != NULL && level_is_known(level));
+    if (!read_row(session, nb_table_find(&session->table, net_luid),
+            net_luid, &found, level))
+        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+    *row = found;
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
