@@ -685,6 +685,17 @@ static ndisbridge_status give(HandlerContext *self, PyObject *oid,
     return status;
 }
 
+static ndisbridge_status nobody_answers(uint32_t object_id)
+{
+    ndisbridge_oid_description description;
+    ndisbridge_status status =
+        ndisbridge_describe_oid(&description, object_id);
+
+    return status == NDISBRIDGE_STATUS_SUCCESS
+        ? NDISBRIDGE_STATUS_NOT_SUPPORTED
+        : status;
+}
+
 static ndisbridge_status call_query(HandlerContext *self, uint32_t object_id,
     uint32_t *length, void *output)
 {
@@ -698,7 +709,7 @@ static ndisbridge_status call_query(HandlerContext *self, uint32_t object_id,
         handler = self->query;
     if (handler == Py_None) {
         Py_DECREF(oid);
-        return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+        return nobody_answers(object_id);
     }
     value = PyObject_CallFunctionObjArgs(handler, self->context, oid, NULL);
     if (value == NULL) {
@@ -732,7 +743,7 @@ static ndisbridge_status call_set(HandlerContext *self, uint32_t object_id,
     PyObject *value, *result;
 
     if (self->set == Py_None)
-        return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+        return nobody_answers(object_id);
     value = PyObject_CallFunction(self->decode, "Iy#", object_id,
         (const char *)input, (Py_ssize_t)length);
     if (value == NULL)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""
+Windows-grade interface identity, in user space, for any program.
+
+NDIS lets a driver register as an interface provider: it allocates a
+NET_LUID index for each new interface, retains the NET_LUID, registers the
+interface, uses the same NET_LUID after every restart, answers OID requests
+for it, deregisters it when it is shut down, and releases the index when it
+is removed for good.  This package is that service as a library, over a
+lock-free C core.
+
+Start with :class:`Session`.
+"""
+
+from __future__ import annotations
+
+from . import constants, exceptions, persistence, structures
+from ._native import library_version as _library_version
+from .constants import (
+    IF_INDEX_FIRST_LINUX,
+    IF_INDEX_MAX,
+    LINK_SPEED_UNKNOWN,
+    NET_LUID_INDEX_MAX,
+    IfAccessType,
+    IfAdminStatus,
+    IfConnectionType,
+    IfDirectionType,
+    IfFlags,
+    IfIndexPolicy,
+    IfOperStatus,
+    IfOperStatusFlags,
+    IfTableLevel,
+    IfType,
+    IndexState,
+    MediaConnectState,
+    MediaDuplexState,
+    Medium,
+    Oid,
+    PhysicalMedium,
+    StatisticsFlagsValid,
+    StatisticsSupported,
+    StatusCode,
+    TunnelType,
+)
+from .exceptions import (
+    BufferTooShortError,
+    DuplicateObjectIdError,
+    ForkedError,
+    InOwnHandlerError,
+    InterfaceNotFoundError,
+    InUseError,
+    InvalidDataError,
+    InvalidLengthError,
+    InvalidOidError,
+    InvalidParameterError,
+    InvalidStateError,
+    NdisError,
+    NdisTimeoutError,
+    NotSupportedError,
+    ProviderHasInterfacesError,
+    ResourcesError,
+    StackLoopError,
+)
+from .net_luid import NetLuid
+from .persistence import (
+    IdentityConflictError,
+    IdentityInUseError,
+    IdentityRecord,
+    LeaseLostError,
+    Store,
+    StoreError,
+)
+from .provider import (
+    Identity,
+    Interface,
+    InterfaceInformation,
+    NativeHandler,
+    Provider,
+)
+from .session import IndexCounts, QueryResults, Session
+
+__version__ = _library_version()
+
+__all__ = [
+    "IF_INDEX_FIRST_LINUX",
+    "IF_INDEX_MAX",
+    "LINK_SPEED_UNKNOWN",
+    "NET_LUID_INDEX_MAX",
+    "BufferTooShortError",
+    "DuplicateObjectIdError",
+    "ForkedError",
+    "Identity",
+    "IdentityConflictError",
+    "IdentityInUseError",
+    "IdentityRecord",
+    "IfAccessType",
+    "IfAdminStatus",
+    "IfConnectionType",
+    "IfDirectionType",
+    "IfFlags",
+    "IfIndexPolicy",
+    "IfOperStatus",
+    "IfOperStatusFlags",
+    "IfTableLevel",
+    "IfType",
+    "InOwnHandlerError",
+    "InUseError",
+    "IndexCounts",
+    "IndexState",
+    "Interface",
+    "InterfaceInformation",
+    "InterfaceNotFoundError",
+    "InvalidDataError",
+    "InvalidLengthError",
+    "InvalidOidError",
+    "InvalidParameterError",
+    "InvalidStateError",
+    "LeaseLostError",
+    "MediaConnectState",
+    "MediaDuplexState",
+    "Medium",
+    "NativeHandler",
+    "NdisError",
+    "NdisTimeoutError",
+    "NetLuid",
+    "NotSupportedError",
+    "Oid",
+    "PhysicalMedium",
+    "Provider",
+    "ProviderHasInterfacesError",
+    "QueryResults",
+    "ResourcesError",
+    "Session",
+    "StackLoopError",
+    "StatisticsFlagsValid",
+    "StatisticsSupported",
+    "StatusCode",
+    "Store",
+    "StoreError",
+    "TunnelType",
+    "constants",
+    "exceptions",
+    "persistence",
+    "structures",
+]

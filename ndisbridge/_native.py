@@ -1,0 +1,1003 @@
+# SPDX-License-Identifier: MIT
+"""
+The crossing into C: the only module that calls cffi's ``lib``.
+
+One method is one C call.  A failure status becomes an exception here and
+nowhere else.
+
+How a call that comes back into Python travels: a handler or a hook of a
+store is called by the core on the thread that asked.  If it raises, the
+exception is parked with that thread, the core sees a failure status, and
+the method that began the call finds the status, takes the parked exception
+and raises it unchanged.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import threading
+import uuid
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import _fastcall
+from ._ndisbridge import ffi, lib
+from .constants import NET_LUID_INDEX_MAX
+from .exceptions import InvalidParameterError, error_for
+
+_SUCCESS = lib.NDISBRIDGE_STATUS_SUCCESS
+_PENDING = lib.NDISBRIDGE_STATUS_PENDING
+_FAILURE = lib.NDISBRIDGE_STATUS_FAILURE
+_TOO_SHORT = lib.NDISBRIDGE_STATUS_BUFFER_TOO_SHORT
+_HEADER = {
+    "type": lib.NDISBRIDGE_OBJECT_TYPE_DEFAULT,
+    "revision": lib.NDISBRIDGE_OBJECT_REVISION_1,
+}
+_LITTLE = sys.byteorder == "little"
+
+# Types are realised now, under the import lock: threads never race to do it.
+for _name in ffi.list_types()[0]:
+    _type = ffi.typeof(_name)
+    # The session is opaque: it has no fields to realise.
+    if _type.kind == "struct" and _name != "ndisbridge_session":
+        ffi.sizeof(_type)
+
+
+def raise_parked(status: int) -> None:
+    """Raise what Python code below has left, or what the status says."""
+    exceptions = _fastcall.take_parked()
+    if exceptions:
+        raise exceptions[-1]
+    raise error_for(status)
+
+
+def check(status: int) -> None:
+    """Raise for a failure status."""
+    if status != _SUCCESS:
+        raise_parked(status)
+
+
+# ---------------------------------------------------------------------------
+# NET_LUIDs
+
+
+def make_net_luid(if_type: int, net_luid_index: int) -> int:
+    """ndisbridge_make_net_luid()."""
+    if not (0 <= if_type <= 0xFFFF and 0 <= net_luid_index <= 0xFFFFFFFF):
+        raise InvalidParameterError(
+            f"no NET_LUID has IfType {if_type} and index {net_luid_index}"
+        )
+    out = ffi.new("ndisbridge_net_luid *")
+    status = lib.ndisbridge_make_net_luid(out, if_type, net_luid_index)
+    if status != _SUCCESS:
+        raise error_for(
+            status,
+            f"no NET_LUID has IfType {if_type} and index {net_luid_index}: "
+            f"IfType is 1 .. 65535, index 0 .. {NET_LUID_INDEX_MAX}",
+        )
+    return int(out[0])
+
+
+def net_luid_to_name(net_luid: int) -> str:
+    """ndisbridge_net_luid_to_name()."""
+    size = ffi.new("uint32_t *", lib.NDISBRIDGE_NET_LUID_NAME_SIZE)
+    name = ffi.new("char[]", lib.NDISBRIDGE_NET_LUID_NAME_SIZE)
+    status = lib.ndisbridge_net_luid_to_name(name, size, net_luid)
+    if status != _SUCCESS:
+        raise error_for(status, f"0x{net_luid:016x} is not a NET_LUID")
+    return bytes(ffi.string(name)).decode("ascii")
+
+
+def net_luid_from_name(name: str) -> int:
+    """ndisbridge_net_luid_from_name()."""
+    out = ffi.new("ndisbridge_net_luid *")
+    text = name.encode("ascii", "replace")
+    status = lib.ndisbridge_net_luid_from_name(out, text)
+    if status != _SUCCESS or b"\0" in text:
+        raise InvalidParameterError(f"{name!r} is not the name of a NET_LUID")
+    return int(out[0])
+
+
+def library_version() -> str:
+    """ndisbridge_version()."""
+    return bytes(ffi.string(lib.ndisbridge_version())).decode("ascii")
+
+
+def status_string(status: int) -> str:
+    """ndisbridge_status_string()."""
+    text = ffi.string(lib.ndisbridge_status_string(status))
+    return bytes(text).decode("ascii")
+
+
+# ---------------------------------------------------------------------------
+# The OID catalog
+
+
+def describe_oid(oid: int) -> dict[str, Any] | None:
+    """ndisbridge_describe_oid() as a dict; None if it has no such OID."""
+    out = ffi.new("ndisbridge_oid_description *")
+    if lib.ndisbridge_describe_oid(out, oid) != _SUCCESS:
+        return None
+    described: dict[str, Any] = {}
+    for name, field in ffi.typeof("ndisbridge_oid_description").fields:
+        value = getattr(out, name)
+        if field.type.kind == "pointer":
+            value = ffi.string(value).decode("ascii")
+        described[name] = value
+    return described
+
+
+def list_oids() -> list[int]:
+    """ndisbridge_list_oids()."""
+    count = ffi.new("uint32_t *", 0)
+    lib.ndisbridge_list_oids(ffi.NULL, count)
+    oids = ffi.new("uint32_t[]", count[0])
+    check(lib.ndisbridge_list_oids(oids, count))
+    return list(oids)
+
+
+# ---------------------------------------------------------------------------
+# Structures
+
+_CODES = {
+    ("primitive", 1): "B",
+    ("primitive", 2): "H",
+    ("primitive", 4): "I",
+    ("primitive", 8): "Q",
+}
+
+
+def layout(name: str) -> list[tuple[str, str]]:
+    """
+    Members of a structure as (name, struct code), padding as ("", "Nx").
+
+    An array or a structure inside is its bytes ("Ns").
+    """
+    c_type = ffi.typeof(f"ndisbridge_{name}")
+    members: list[tuple[str, str]] = []
+    end = 0
+    for member, field in c_type.fields:
+        if field.offset > end:
+            members.append(("", f"{field.offset - end}x"))
+        size = ffi.sizeof(field.type)
+        code = _CODES.get((field.type.kind, size), f"{size}s")
+        members.append((member, code))
+        end = field.offset + size
+    if ffi.sizeof(c_type) > end:
+        members.append(("", f"{ffi.sizeof(c_type) - end}x"))
+    return members
+
+
+def member_offsets(name: str) -> dict[str, tuple[int, int]]:
+    """Offset and size in bytes of each member of a structure."""
+    return {
+        member: (field.offset, ffi.sizeof(field.type))
+        for member, field in ffi.typeof(f"ndisbridge_{name}").fields
+    }
+
+
+def size_of(name: str) -> int:
+    """Bytes of a structure."""
+    return int(ffi.sizeof(f"ndisbridge_{name}"))
+
+
+def guid_bytes(guid: uuid.UUID) -> bytes:
+    """A GUID as it lies in memory on this machine."""
+    return guid.bytes_le if _LITTLE else guid.bytes
+
+
+def guid_from_bytes(raw: bytes) -> uuid.UUID:
+    """The reverse of :func:`guid_bytes`."""
+    return uuid.UUID(bytes_le=raw) if _LITTLE else uuid.UUID(bytes=raw)
+
+
+def utf16(text: str) -> bytes:
+    """Text as the ABI has it: UTF-16 of the machine, without a mark."""
+    return text.encode(
+        "utf-16-le" if _LITTLE else "utf-16-be", "surrogatepass"
+    )
+
+
+def from_utf16(raw: bytes) -> str:
+    """The reverse of :func:`utf16`, up to the first NUL."""
+    text = raw.decode("utf-16-le" if _LITTLE else "utf-16-be", "replace")
+    return text.split("\0", 1)[0]
+
+
+def limited_utf16(text: str, what: str) -> bytes:
+    """UTF-16 of at most 256 units."""
+    raw = utf16(text)
+    if len(raw) > 2 * lib.NDISBRIDGE_MAX_STRING_SIZE or "\0" in text:
+        raise InvalidParameterError(
+            f"{what} is at most {lib.NDISBRIDGE_MAX_STRING_SIZE} UTF-16 "
+            "units, without NUL"
+        )
+    return raw
+
+
+_INFORMATION = struct.Struct("=BBHI3IIIIIIBxHHHHH16s16sIII")
+_FIXED = int(ffi.sizeof("ndisbridge_net_if_information"))
+_LONGEST_INFORMATION = _FIXED + 2 * 32 + 512
+assert _INFORMATION.size == _FIXED
+
+
+def pack_information(
+    *,
+    interface_guid: uuid.UUID,
+    network_guid: uuid.UUID,
+    description: str,
+    physical_address: bytes,
+    permanent_address: bytes,
+    flags: int,
+    access_type: int,
+    direction_type: int,
+    connection_type: int,
+    connector_present: bool,
+    media_type: int,
+    physical_medium_type: int,
+    tunnel_type: int,
+    port_number: int,
+    supported_statistics: int,
+    location: tuple[int, int, int],
+) -> bytes:
+    """NET_IF_INFORMATION with its addresses and its name behind it."""
+    name = limited_utf16(description, "a description")
+    length = len(physical_address)
+    if length > lib.NDISBRIDGE_MAX_PHYS_ADDRESS_LENGTH:
+        raise InvalidParameterError("a physical address is at most 32 bytes")
+    if permanent_address and len(permanent_address) != length:
+        raise InvalidParameterError(
+            "the permanent address must be as long as the physical address"
+        )
+    return (
+        _INFORMATION.pack(
+            _HEADER["type"],
+            _HEADER["revision"],
+            _FIXED,
+            flags,
+            *location,
+            tunnel_type,
+            port_number,
+            access_type,
+            direction_type,
+            connection_type,
+            connector_present,
+            length,
+            _FIXED,
+            _FIXED + length,
+            len(name),
+            _FIXED + 2 * length,
+            guid_bytes(interface_guid),
+            guid_bytes(network_guid),
+            supported_statistics,
+            media_type,
+            physical_medium_type,
+        )
+        + physical_address
+        + (permanent_address or bytes(length))
+        + name
+    )
+
+
+# ---------------------------------------------------------------------------
+# Values to publish
+
+_published_names: dict[str, tuple[int, str]] = {}
+for _bit, (_member, _) in enumerate(
+    ffi.typeof("ndisbridge_interface_information").fields
+):
+    _short = _member.removeprefix("if_").removeprefix("hc_")
+    _published_names[_short] = (1 << _bit, _member)
+
+#: What Interface.publish() takes, besides admin_status and alias.
+PUBLISHED_NAMES: frozenset[str] = frozenset(_published_names)
+
+_scratch = threading.local()
+
+
+def _published(values: dict[str, Any]) -> Any:
+    """An ndisbridge_published of this thread, filled."""
+    out = getattr(_scratch, "published", None)
+    if out is None:
+        out = _scratch.published = ffi.new("ndisbridge_published *")
+    fields = 0
+    information = out.information
+    for name, value in values.items():
+        found = _published_names.get(name)
+        if found is not None:
+            fields |= found[0]
+            setattr(information, found[1], value)
+        elif name == "admin_status":
+            fields |= lib.NDISBRIDGE_PUBLISH_ADMIN_STATUS
+            out.admin_status = value
+        elif name == "alias":
+            raw = limited_utf16(value, "an alias")
+            fields |= lib.NDISBRIDGE_PUBLISH_ALIAS
+            out.alias.length = len(raw)
+            ffi.memmove(out.alias.string, raw, len(raw))
+        else:
+            raise TypeError(f"there is no value {name!r} to publish")
+    out.fields = fields
+    return out
+
+
+# ---------------------------------------------------------------------------
+# Native handlers
+
+
+def function_address(function: Any) -> int:
+    """Address of a C function given as int, cffi or ctypes pointer."""
+    if isinstance(function, int):
+        return function
+    if isinstance(function, ffi.CData):
+        return int(ffi.cast("uintptr_t", function))
+    import ctypes
+
+    try:
+        return ctypes.cast(function, ctypes.c_void_p).value or 0
+    except (ctypes.ArgumentError, TypeError):
+        raise TypeError(
+            f"{function!r} is not a C function: give its address, or a "
+            "cffi or ctypes function pointer"
+        ) from None
+
+
+def buffer_address(buffer: Any, *, writable: bool = False) -> Any:
+    """A pointer to a buffer's bytes that keeps the buffer."""
+    return ffi.from_buffer("uint8_t[]", buffer, require_writable=writable)
+
+
+def as_indexes(indexes: Any) -> Any:
+    """A cdata uint32_t[] over a buffer of uint32, or over a copy."""
+    try:
+        view = memoryview(indexes)
+    except TypeError:
+        view = memoryview(array("I", indexes))
+    if view.itemsize != 4 or view.format not in {"I", "L", "=I", "<I", "i"}:
+        raise TypeError("indexes must be a buffer of uint32, or ints")
+    return ffi.from_buffer("uint32_t[]", view)
+
+
+def new_indexes(count: int) -> memoryview:
+    """A zeroed buffer of count uint32."""
+    return memoryview(bytearray(4 * count)).cast("I")
+
+
+# ---------------------------------------------------------------------------
+# Hooks of a store
+
+
+def _status_of(exception: BaseException) -> int:
+    status = getattr(exception, "status", None)
+    return status if isinstance(status, int) and status < 0 else _FAILURE
+
+
+def _park(_type: Any, value: BaseException, _traceback: Any) -> int:
+    _fastcall.park(value)
+    return _status_of(value)
+
+
+def _sets(sets: Any, count: int) -> list[tuple[int, list[tuple[int, bytes]]]]:
+    """Index sets of C as a store takes them."""
+    return [
+        (
+            sets[i].if_type,
+            [
+                (
+                    sets[i].blocks[j].block,
+                    bytes(ffi.buffer(sets[i].blocks[j].mask)),
+                )
+                for j in range(sets[i].block_count)
+            ],
+        )
+        for i in range(count)
+    ]
+
+
+@ffi.def_extern(error=_FAILURE, onerror=_park)
+def nb_py_lease_blocks(
+    context: Any, leases: Any, count: Any, if_type: int, low: int, high: int
+) -> int:
+    store = ffi.from_handle(context)
+    found = store.lease_blocks(if_type, low, high, count[0])
+    if not found:
+        return int(
+            lib.NDISBRIDGE_STATUS_IN_USE
+            if low == high
+            else lib.NDISBRIDGE_STATUS_RESOURCES
+        )
+    for i, (block, retained) in enumerate(found):
+        leases[i].block = block
+        ffi.memmove(leases[i].mask, retained, 512)
+    count[0] = len(found)
+    return int(_SUCCESS)
+
+
+@ffi.def_extern(error=_FAILURE, onerror=_park)
+def nb_py_return_blocks(
+    context: Any, if_type: int, blocks: Any, count: int
+) -> int:
+    ffi.from_handle(context).return_blocks(
+        if_type, ffi.unpack(blocks, count)
+    )
+    return int(_SUCCESS)
+
+
+@ffi.def_extern(error=_FAILURE, onerror=_park)
+def nb_py_retain(
+    context: Any, sets: Any, count: int, flags: int, record: Any
+) -> int:
+    identities = [] if record == ffi.NULL else ffi.from_handle(record)
+    persistent = not flags & lib.NDISBRIDGE_RETAIN_NON_PERSISTENT
+    ffi.from_handle(context).retain(
+        _sets(sets, count), identities, persistent=persistent
+    )
+    return int(_SUCCESS)
+
+
+@ffi.def_extern(error=_FAILURE, onerror=_park)
+def nb_py_release(
+    context: Any, sets: Any, count: int, flags: int, record: Any
+) -> int:
+    identities = [] if record == ffi.NULL else ffi.from_handle(record)
+    persistent = not flags & lib.NDISBRIDGE_RETAIN_NON_PERSISTENT
+    ffi.from_handle(context).release(
+        _sets(sets, count), identities, persistent=persistent
+    )
+    return int(_SUCCESS)
+
+
+@ffi.def_extern(error=_FAILURE, onerror=_park)
+def nb_py_confirm(
+    context: Any, net_luids: Any, if_indexes: Any, count: int
+) -> int:
+    ffi.from_handle(context).confirm(
+        ffi.unpack(net_luids, count), ffi.unpack(if_indexes, count)
+    )
+    return int(_SUCCESS)
+
+
+@ffi.def_extern(error=_FAILURE, onerror=_park)
+def nb_py_unconfirm(context: Any, net_luids: Any, count: int) -> int:
+    ffi.from_handle(context).unconfirm(ffi.unpack(net_luids, count))
+    return int(_SUCCESS)
+
+
+_HOOKS = (
+    "lease_blocks",
+    "return_blocks",
+    "retain",
+    "release",
+    "confirm",
+    "unconfirm",
+)
+
+
+class _RaiseStatus:
+    """
+    What the C types raise failures by.  They keep it until their session is
+    destroyed, and it keeps what the session's hooks point to.
+    """
+
+    def __init__(self, keep: object) -> None:
+        self.keep = keep
+
+    def __call__(self, status: int) -> None:
+        raise error_for(status)
+
+
+# ---------------------------------------------------------------------------
+# Sessions
+
+
+class Core:
+    """One ndisbridge_session and the calls on it."""
+
+    def __init__(
+        self,
+        hooks: object | None,
+        *,
+        leases: bool,
+        if_index_policy: int,
+        if_index_first: int,
+        wait_timeout_ms: int,
+    ) -> None:
+        config = ffi.new("ndisbridge_session_config *")
+        config.header = {**_HEADER, "size": ffi.sizeof(config[0])}
+        config.if_index_policy = if_index_policy
+        config.if_index_first = if_index_first
+        config.wait_timeout_ms = wait_timeout_ms
+        handle = c_hooks = None
+        if hooks is not None:
+            handle = ffi.new_handle(hooks)
+            c_hooks = ffi.new("ndisbridge_persistence_hooks *")
+            c_hooks.header = {**_HEADER, "size": ffi.sizeof(c_hooks[0])}
+            c_hooks.context = handle
+            for name in _HOOKS if leases else _HOOKS[2:]:
+                setattr(c_hooks, name, getattr(lib, f"nb_py_{name}"))
+            config.hooks = c_hooks
+        out = ffi.new("ndisbridge_session **")
+        check(lib.ndisbridge_session_create(out, config))
+        self._session = out[0]
+        address = int(ffi.cast("uintptr_t", out[0]))
+        self.fast = _fastcall.SessionCore(address, _RaiseStatus(handle))
+
+    @property
+    def address(self) -> int:
+        return int(self.fast.address)
+
+    def close(self, timeout_ms: int) -> None:
+        _fastcall.take_parked()
+        check(lib.ndisbridge_session_close(self._session, timeout_ms))
+
+    # -- NET_LUID indexes
+
+    def index_space(self, if_type: int) -> Any:
+        return _fastcall.IndexSpace(
+            _fastcall.SessionCore, self.fast, if_type
+        )
+
+    def allocate_many(self, out: Any, if_type: int) -> None:
+        _fastcall.take_parked()
+        indexes = ffi.from_buffer("uint32_t[]", out, require_writable=True)
+        check(
+            lib.ndisbridge_allocate_net_luid_indexes(
+                self._session, indexes, len(indexes), if_type
+            )
+        )
+
+    def free_many(self, if_type: int, indexes: Any) -> int:
+        cdata = as_indexes(indexes)
+        freed = ffi.new("uint32_t *")
+        status = lib.ndisbridge_free_net_luid_indexes(
+            self._session, freed, if_type, cdata, len(cdata)
+        )
+        if status != _SUCCESS:
+            raise error_for(
+                status,
+                f"{len(cdata) - freed[0]} of {len(cdata)} indexes were not "
+                "allocated here; the others have been freed"
+                if status == lib.NDISBRIDGE_STATUS_INVALID_PARAMETER
+                else None,
+            )
+        return int(freed[0])
+
+    def claim(self, if_type: int, net_luid_index: int) -> None:
+        _fastcall.take_parked()
+        check(
+            lib.ndisbridge_claim_net_luid_index(
+                self._session, if_type, net_luid_index
+            )
+        )
+
+    def test(self, if_type: int, net_luid_index: int) -> int:
+        out = ffi.new("uint32_t *")
+        check(
+            lib.ndisbridge_test_net_luid_index(
+                self._session, out, if_type, net_luid_index
+            )
+        )
+        return int(out[0])
+
+    def count(self, if_type: int) -> dict[str, int]:
+        out = ffi.new("ndisbridge_index_counts *")
+        check(
+            lib.ndisbridge_count_net_luid_indexes(self._session, out, if_type)
+        )
+        fields = ffi.typeof("ndisbridge_index_counts").fields
+        return {name: getattr(out, name) for name, _ in fields}
+
+    def trim(self) -> int:
+        _fastcall.take_parked()
+        out = ffi.new("uint32_t *")
+        check(lib.ndisbridge_trim(self._session, out))
+        return int(out[0])
+
+    def allocate_if_index(self) -> int:
+        _fastcall.take_parked()
+        out = ffi.new("uint32_t *")
+        check(lib.ndisbridge_allocate_if_index(self._session, out))
+        return int(out[0])
+
+    def free_if_index(self, if_index: int) -> None:
+        check(lib.ndisbridge_free_if_index(self._session, if_index))
+
+    def _retain_or_release(
+        self,
+        function: Any,
+        if_type: int,
+        indexes: Any,
+        if_index: int,
+        persistent: bool,
+        identities: Sequence[object],
+    ) -> None:
+        cdata = as_indexes(indexes)
+        record = ffi.new_handle(identities) if identities else ffi.NULL
+        _fastcall.take_parked()
+        check(
+            function(
+                self._session,
+                if_type,
+                cdata,
+                len(cdata),
+                if_index,
+                0 if persistent else lib.NDISBRIDGE_RETAIN_NON_PERSISTENT,
+                record,
+            )
+        )
+
+    def retain(
+        self,
+        if_type: int,
+        indexes: Any,
+        *,
+        if_index: int = 0,
+        persistent: bool = True,
+        identities: Sequence[object] = (),
+    ) -> None:
+        self._retain_or_release(
+            lib.ndisbridge_retain,
+            if_type,
+            indexes,
+            if_index,
+            persistent,
+            identities,
+        )
+
+    def release(
+        self,
+        if_type: int,
+        indexes: Any,
+        *,
+        if_index: int = 0,
+        persistent: bool = True,
+        identities: Sequence[object] = (),
+    ) -> None:
+        self._retain_or_release(
+            lib.ndisbridge_release,
+            if_type,
+            indexes,
+            if_index,
+            persistent,
+            identities,
+        )
+
+    # -- providers, interfaces
+
+    def register_provider(
+        self,
+        query: int,
+        set_: int,
+        flags: int,
+        oid_handlers: Sequence[tuple[int, int, int, int]],
+    ) -> int:
+        """oid_handlers: (oid, flags, query address, set address)."""
+        characteristics = ffi.new("ndisbridge_if_provider_characteristics *")
+        characteristics.header = {
+            **_HEADER,
+            "size": ffi.sizeof(characteristics[0]),
+        }
+        characteristics.query_object_handler = ffi.cast(
+            "ndisbridge_if_query_object", query
+        )
+        characteristics.set_object_handler = ffi.cast(
+            "ndisbridge_if_set_object", set_
+        )
+        handlers = ffi.new(
+            "ndisbridge_oid_handler[]",
+            [
+                (
+                    oid,
+                    oid_flags,
+                    ffi.cast("ndisbridge_if_query_object", oid_query),
+                    ffi.cast("ndisbridge_if_set_object", oid_set),
+                )
+                for oid, oid_flags, oid_query, oid_set in oid_handlers
+            ],
+        )
+        out = ffi.new("ndisbridge_provider *")
+        check(
+            lib.ndisbridge_register_provider(
+                self._session,
+                out,
+                characteristics,
+                flags,
+                handlers,
+                len(handlers),
+            )
+        )
+        return int(out[0])
+
+    def deregister_provider(self, provider: int) -> None:
+        check(lib.ndisbridge_deregister_provider(self._session, provider))
+
+    def register_interface(
+        self,
+        provider: int,
+        net_luid: int,
+        information: bytes,
+        if_index: int,
+        context: int,
+    ) -> int:
+        out = ffi.new("uint32_t *", if_index)
+        cdata = ffi.from_buffer(
+            "ndisbridge_net_if_information[]", _aligned(information)
+        )
+        _fastcall.take_parked()
+        check(
+            lib.ndisbridge_register_interface(
+                self._session,
+                out,
+                provider,
+                net_luid,
+                cdata,
+                len(information),
+                ffi.cast("void *", context),
+            )
+        )
+        return int(out[0])
+
+    def register_interfaces(
+        self,
+        provider: int,
+        net_luids: Sequence[int],
+        information: Sequence[bytes],
+        if_indexes: Sequence[int],
+        contexts: Sequence[int],
+    ) -> tuple[list[int], list[int]]:
+        """ifIndexes (0 where it failed) and statuses."""
+        count = len(net_luids)
+        stride = _LONGEST_INFORMATION
+        blocks = ffi.new("uint64_t[]", (count * stride + 7) // 8)
+        raw = ffi.buffer(blocks)
+        for i, block in enumerate(information):
+            raw[i * stride : i * stride + len(block)] = block
+        indexes = ffi.new("uint32_t[]", list(if_indexes))
+        statuses = ffi.new("ndisbridge_status[]", count)
+        _fastcall.take_parked()
+        status = lib.ndisbridge_register_interfaces(
+            self._session,
+            indexes,
+            statuses,
+            provider,
+            ffi.new("ndisbridge_net_luid[]", list(net_luids)),
+            blocks,
+            stride,
+            ffi.new(
+                "void *[]", [ffi.cast("void *", each) for each in contexts]
+            ),
+            count,
+        )
+        if status not in {_SUCCESS, _FAILURE}:
+            raise_parked(status)
+        return list(indexes), list(statuses)
+
+    def deregister_interface(self, if_index: int, timeout_ms: int) -> bool:
+        """False if a running handler is going to complete it."""
+        _fastcall.take_parked()
+        status = lib.ndisbridge_deregister_interface(
+            self._session, if_index, timeout_ms
+        )
+        if status != _PENDING:
+            check(status)
+        return bool(status == _SUCCESS)
+
+    def interface_count(self) -> int:
+        return int(lib.ndisbridge_interface_count(self._session))
+
+    def query_binding(self, if_index: int) -> tuple[int, int, int, int]:
+        """(bound ifIndex, bound NET_LUID, lowest ifIndex, its NET_LUID)."""
+        indexes = ffi.new("uint32_t[2]")
+        net_luids = ffi.new("ndisbridge_net_luid[2]")
+        check(
+            lib.ndisbridge_query_binding_if_index(
+                self._session,
+                indexes,
+                net_luids,
+                indexes + 1,
+                net_luids + 1,
+                if_index,
+            )
+        )
+        return indexes[0], net_luids[0], indexes[1], net_luids[1]
+
+    # -- stack
+
+    def add_if_stack_entry(self, higher: int, lower: int) -> None:
+        check(
+            lib.ndisbridge_add_if_stack_entry(self._session, higher, lower)
+        )
+
+    def delete_if_stack_entry(self, higher: int, lower: int) -> None:
+        check(
+            lib.ndisbridge_delete_if_stack_entry(self._session, higher, lower)
+        )
+
+    def stack_table(self, inverted: bool) -> memoryview:
+        if inverted:
+            copy = lib.ndisbridge_get_inverted_if_stack_table
+            row = "ndisbridge_mib_invertedifstack_row[]"
+        else:
+            copy = lib.ndisbridge_get_if_stack_table
+            row = "ndisbridge_mib_ifstack_row[]"
+        return _copy_table(
+            lambda rows, count: copy(self._session, rows, count), row, 0
+        )
+
+    # -- values, OIDs
+
+    def publish(self, net_luid: int, values: dict[str, Any]) -> None:
+        check(
+            lib.ndisbridge_publish(
+                self._session, net_luid, _published(values)
+            )
+        )
+
+    def publish_many(
+        self, net_luids: Sequence[int], values: Any, stride: int
+    ) -> int:
+        """values: cdata of the first ndisbridge_published."""
+        out = ffi.new("uint32_t *")
+        status = lib.ndisbridge_publish_many(
+            self._session,
+            out,
+            ffi.new("ndisbridge_net_luid[]", list(net_luids)),
+            len(net_luids),
+            values,
+            stride,
+        )
+        if status not in {_SUCCESS, _FAILURE}:
+            raise error_for(status)
+        return int(out[0])
+
+    def query_many(
+        self, net_luids: Any, oid: int, size: int
+    ) -> tuple[bytearray, memoryview, memoryview, list[BaseException]]:
+        """Answers size bytes apart, their lengths, statuses, exceptions."""
+        if isinstance(net_luids, (list, tuple)):
+            net_luids = array("Q", net_luids)
+        luids = ffi.from_buffer("ndisbridge_net_luid[]", net_luids)
+        count = len(luids)
+        output = bytearray(count * size)
+        lengths = bytearray(4 * count)
+        statuses = bytearray(4 * count)
+        _fastcall.take_parked()
+        status = lib.ndisbridge_query_many(
+            self._session,
+            ffi.from_buffer(output),
+            size,
+            ffi.from_buffer("uint32_t[]", lengths),
+            ffi.from_buffer("ndisbridge_status[]", statuses),
+            luids,
+            count,
+            oid,
+        )
+        exceptions = _fastcall.take_parked()
+        if status not in {_SUCCESS, _FAILURE}:
+            raise error_for(status)
+        return (
+            output,
+            memoryview(lengths).cast("I"),
+            memoryview(statuses).cast("i"),
+            exceptions,
+        )
+
+    def set(self, net_luid: int, oid: int, value: bytes) -> None:
+        _fastcall.take_parked()
+        check(
+            lib.ndisbridge_set(
+                self._session, net_luid, oid, value, len(value)
+            )
+        )
+
+    def if_table(self, level: int) -> memoryview:
+        _fastcall.take_parked()
+        return _copy_table(
+            lambda rows, count: lib.ndisbridge_get_if_table(
+                self._session, rows, count, level
+            ),
+            "ndisbridge_mib_if_row2[]",
+            self.interface_count(),
+        )
+
+    def if_entry(self, net_luid: int, level: int) -> bytes:
+        _fastcall.take_parked()
+        out = ffi.new("ndisbridge_mib_if_row2 *")
+        check(
+            lib.ndisbridge_get_if_entry(self._session, out, net_luid, level)
+        )
+        return bytes(ffi.buffer(out))
+
+
+def _aligned(raw: bytes) -> bytearray:
+    """A copy that starts where malloc does; bytes objects need not."""
+    return bytearray(raw)
+
+
+def _copy_table(
+    copy: Callable[[Any, Any], int], row: str, guess: int
+) -> memoryview:
+    """Calls until the buffer was large enough; bytes of the rows."""
+    size = ffi.sizeof(ffi.typeof(row).item)
+    count = ffi.new("uint32_t *")
+    while True:
+        rows = bytearray(guess * size)
+        count[0] = guess
+        status = copy(ffi.from_buffer(row, rows), count)
+        if status != _TOO_SHORT:
+            check(status)
+            return memoryview(rows)[: count[0] * size]
+        guess = count[0] + count[0] // 8
+
+
+# ---------------------------------------------------------------------------
+# The host's links
+
+
+class LinuxLinks:
+    """
+    The links of the calling thread's network namespace, from one dump.
+
+    ``raw`` is an array of ndisbridge_linux_link; ``len()`` of them are in
+    use.
+    """
+
+    def __init__(self, raw: Any, count: int) -> None:
+        self.raw = raw
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def published(self) -> tuple[Any, int]:
+        """The first ndisbridge_published, and the stride to the next."""
+        offset = ffi.offsetof("ndisbridge_linux_link", "published")
+        first = ffi.cast("uint8_t *", self.raw) + offset
+        return (
+            ffi.cast("ndisbridge_published *", first),
+            ffi.sizeof("ndisbridge_linux_link"),
+        )
+
+    def text(self, i: int, member: str) -> str:
+        """A NUL-terminated member of one link."""
+        raw = ffi.string(getattr(self.raw[i], member))
+        return bytes(raw).decode("utf-8", "surrogateescape")
+
+    def address(self, i: int, member: str) -> bytes:
+        """A physical address of one link."""
+        found = getattr(self.raw[i], member)
+        return bytes(ffi.buffer(found.address))[: found.length]
+
+    def alias(self, i: int) -> str:
+        """The ifalias of one link."""
+        alias = self.raw[i].published.alias
+        return from_utf16(bytes(ffi.buffer(alias.string))[: alias.length])
+
+
+def linux_links() -> LinuxLinks:
+    """ndisbridge_get_linux_links()."""
+    room = 64
+    count = ffi.new("uint32_t *")
+    error_number = ffi.new("int32_t *")
+    while True:
+        raw = ffi.new("ndisbridge_linux_link[]", room)
+        count[0] = room
+        status = lib.ndisbridge_get_linux_links(raw, count, error_number)
+        if status == _SUCCESS:
+            return LinuxLinks(raw, count[0])
+        if status == _TOO_SHORT:
+            room = count[0] + count[0] // 8
+            continue
+        if status == _FAILURE and error_number[0] != 0:
+            import os
+
+            raise OSError(
+                error_number[0],
+                f"the links of this host could not be read: "
+                f"{os.strerror(error_number[0])}",
+            )
+        raise error_for(status)
+
+

@@ -1,0 +1,642 @@
+# SPDX-License-Identifier: MIT
+"""
+Sessions, and the NET_LUID indexes, interface table and OIDs of one.
+
+Providers, identities and interfaces are in :mod:`ndisbridge.provider`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from .constants import IfIndexPolicy, IfTableLevel, IndexState
+from .exceptions import ForkedError, InvalidStateError
+from .net_luid import NetLuid
+from .persistence import IdentityRecord, Store, open_store
+from .provider import Handler, Identity, Interface, OidHandler, Provider
+from .structures import (
+    DECODERS,
+    InterfaceRow,
+    InterfaceTable,
+    encode,
+    value_size,
+)
+
+if TYPE_CHECKING:
+    from ._fastcall import IndexSpace
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+#: Seconds that the end of the interpreter waits for running handlers.
+_EXIT_TIMEOUT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCounts:
+    """Counts of one IfType in one session."""
+
+    #: Blocks of 4,096 indexes leased by this session.
+    leased_blocks: int
+    #: Indexes that can be had without another lease.
+    free: int
+    #: Indexes handed out, and neither freed nor retained.
+    allocated: int
+    #: Indexes of these blocks that are retained, or held by an interface.
+    retained: int
+
+
+class QueryResults(Sequence[Any]):
+    """
+    Answers of many interfaces to one OID.
+
+    A sequence of decoded values, ``None`` where an interface failed; the
+    raw answers lie in ``buffer``, ``stride`` bytes apart.
+    """
+
+    def __init__(
+        self,
+        oid: int,
+        stride: int,
+        parts: tuple[bytearray, memoryview, memoryview, list[BaseException]],
+    ) -> None:
+        self.oid = oid
+        #: Bytes from one answer to the next.
+        self.stride = stride
+        #: The answers.
+        self.buffer = parts[0]
+        #: Bytes of each answer (uint32).
+        self.lengths = parts[1]
+        #: NDIS_STATUS of each (int32), 0 for success.
+        self.statuses = parts[2]
+        #: What Python handlers raised, in the order of the interfaces.
+        self.exceptions = tuple(parts[3])
+
+    def __len__(self) -> int:
+        return len(self.statuses)
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        if i < 0:
+            i += len(self)
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        if self.statuses[i] != 0:
+            return None
+        from .structures import decode
+
+        start = i * self.stride
+        return decode(
+            self.oid, bytes(self.buffer[start : start + self.lengths[i]])
+        )
+
+
+class Session:
+    """
+    One session on a store: the whole state of the library.
+
+    Args:
+        store: A path (SQLite), a URL, a :class:`~ndisbridge.persistence.
+            Store`, or nothing: then identities last as long as the session.
+        if_index_policy: How ifIndexes are chosen that nobody asked for.
+        wait_timeout: Seconds that closing and deregistering wait for
+            running handlers.
+
+    Raises:
+        StoreError: The store can't be opened; its subclasses say why, and
+            the message names the file and the cure.
+
+    What sessions on one store share: identities, their ifIndex and alias,
+    and who has each one registered.  What they don't: handlers, published
+    values, stack rows and statistics.
+
+    A context manager: leaving it closes the session.  Every method may be
+    called from any thread.  After ``fork()`` the child's methods raise
+    ForkedError; open a new session there.
+
+    >>> with Session() as session:
+    ...     index = session.allocate_net_luid_index(6)
+    ...     session.free_net_luid_index(6, index)
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] | Store | None = None,
+        *,
+        if_index_policy: int = IfIndexPolicy.STICKY,
+        wait_timeout: float = 12.0,
+    ) -> None:
+        self._closed = True  # until it is open
+        if store is None or isinstance(store, (str, os.PathLike)):
+            self._store: Store = open_store(store)
+        else:
+            self._store = store
+        try:
+            self._core = _native.Core(
+                self._store,
+                leases=self._store.leases,
+                if_index_policy=if_index_policy,
+                if_index_first=self._store.if_index_first,
+                wait_timeout_ms=max(1, round(wait_timeout * 1000)),
+            )
+        except BaseException:
+            self._store.close()
+            raise
+        self._pid = os.getpid()
+        self._spaces: dict[int, IndexSpace] = {}
+        # Interfaces with what their handlers are called with, which must
+        # outlive them; of one that a running handler completes, nobody
+        # learns when.
+        self._interfaces: dict[int, tuple[Interface, object]] = {}
+        self._completing: list[object] = []
+        self._closed = False
+        fast = self._core.fast
+        self._query_plain = fast.query_plain
+        #: query_bytes(net_luid, oid) -> bytes: the answer as it lies in
+        #: memory.  A bound builtin: one C call.
+        self.query_bytes = fast.query_bytes
+        #: get_interface_index_from_net_luid(net_luid) -> int
+        #: (NdisIfGetInterfaceIndexFromNetLuid), a bound builtin.
+        self.get_interface_index_from_net_luid = fast.get_if_index
+        _sessions.add(self)
+
+    # -- life
+
+    @property
+    def store(self) -> Store:
+        """The session's store."""
+        return self._store
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is closed."""
+        return self._closed
+
+    @property
+    def address(self) -> int:
+        """The ``ndisbridge_session *``, for ctypes and C."""
+        return self._core.address
+
+    def close(self, timeout: float | None = None) -> None:
+        """
+        End the session: refuse new calls, wait for running handlers,
+        deregister interfaces and providers, give the leases back.
+
+        Args:
+            timeout: Seconds to wait; the session's wait_timeout if None.
+
+        Raises:
+            NdisTimeoutError: A handler still runs; close again to go on
+                waiting.
+
+        Closing a closed session does nothing, nor does closing one that
+        came through ``fork()``.
+        """
+        if self._closed:
+            return
+        if os.getpid() != self._pid:
+            self._closed = True
+            return
+        milliseconds = (
+            0xFFFFFFFF if timeout is None else max(0, round(timeout * 1000))
+        )
+        try:
+            self._core.close(milliseconds)
+        except InvalidStateError:
+            # From a handler or a hook the session stays open; closed by
+            # another thread meanwhile, it is closed.
+            if not self._closed:
+                raise
+            return
+        self._closed = True
+        self._interfaces.clear()
+        self._completing.clear()
+        _sessions.discard(self)
+        self._store.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._closed or os.getpid() != getattr(self, "_pid", 0):
+            return
+        warnings.warn(
+            f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2
+        )
+        with contextlib.suppress(Exception):
+            self.close(0)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<ndisbridge.Session on {self._store} ({state})>"
+
+    def _check_process(self) -> None:
+        """The store of a parent must not be touched in a child."""
+        if os.getpid() != self._pid:
+            raise ForkedError
+        if self._closed:
+            raise InvalidStateError("the session is closed")
+
+    # -- NET_LUID indexes
+
+    def index_space(self, if_type: int) -> IndexSpace:
+        """
+        The NET_LUID indexes of one IfType, as an object whose
+        ``allocate()`` and ``free(net_luid_index)`` are bound builtins: one
+        C call each, for loops.
+        """
+        space = self._spaces.get(if_type)
+        if space is None:
+            NetLuid.make(if_type, 0)  # refuses what is no IfType
+            space = self._core.index_space(if_type)
+            self._spaces[if_type] = space
+        return space
+
+    def allocate_net_luid_index(self, if_type: int) -> int:
+        """
+        Allocate a NET_LUID index (NdisIfAllocateNetLuidIndex).
+
+        It is this session's until it is freed, retained, or the session
+        ends, in whatever way; nothing is written for it.
+
+        Args:
+            if_type: IANA ifType, 1 .. 65535.
+
+        Returns:
+            A number that no other interface of this type has, here or in
+            another session of the store.
+
+        Raises:
+            ResourcesError: Every index of the type is taken.
+            StoreError: A lease was needed, and the store refused it.
+        """
+        return self.index_space(if_type).allocate()
+
+    def free_net_luid_index(self, if_type: int, net_luid_index: int) -> None:
+        """
+        Free an allocated index (NdisIfFreeNetLuidIndex).
+
+        Raises:
+            InvalidParameterError: It is not allocated here: freed already,
+                retained, of another type, or of a registered interface.
+        """
+        self.index_space(if_type).free(net_luid_index)
+
+    def allocate_net_luid_indexes(
+        self, if_type: int, count: int | None = None, *, out: Any = None
+    ) -> Any:
+        """
+        Allocate many indexes, all or none.
+
+        Args:
+            if_type: IANA ifType, 1 .. 65535.
+            count: How many, 0 .. 16777216.
+            out: A writable buffer of uint32 to fill, instead of count.
+
+        Returns:
+            ``out``, or a new memoryview of uint32.
+
+        Raises:
+            ResourcesError: So many are not left.
+            StoreError: A lease was needed, and the store refused it.
+        """
+        NetLuid.make(if_type, 0)
+        if out is None:
+            if count is None or not 0 <= count <= 1 << 24:
+                raise ValueError("count must be 0 .. 16777216")
+            out = _native.new_indexes(count)
+        elif count is not None:
+            raise TypeError("give count or out, not both")
+        if memoryview(out).nbytes:
+            self._core.allocate_many(out, if_type)
+        return out
+
+    def free_net_luid_indexes(self, if_type: int, indexes: Any) -> int:
+        """
+        Free many indexes.
+
+        Args:
+            if_type: IANA ifType, 1 .. 65535.
+            indexes: A buffer of uint32, or ints; in any order.
+
+        Returns:
+            How many were freed: all.
+
+        Raises:
+            InvalidParameterError: Some were not allocated here; the others
+                have been freed.
+        """
+        NetLuid.make(if_type, 0)
+        return self._core.free_many(if_type, indexes)
+
+    def claim_net_luid_index(self, if_type: int, net_luid_index: int) -> None:
+        """
+        Take a given index, for an interface that lives as long as the
+        session.
+
+        Raises:
+            InUseError: It is taken, here or by another session.
+            InvalidParameterError: It is out of range.
+        """
+        NetLuid.make(if_type, net_luid_index)
+        self._core.claim(if_type, net_luid_index)
+
+    def test_net_luid_index(
+        self, if_type: int, net_luid_index: int
+    ) -> IndexState:
+        """What this session knows of an index, at one moment."""
+        NetLuid.make(if_type, net_luid_index)
+        return IndexState(self._core.test(if_type, net_luid_index))
+
+    def count_net_luid_indexes(self, if_type: int) -> IndexCounts:
+        """Count the indexes of one IfType in this session."""
+        NetLuid.make(if_type, 0)
+        return IndexCounts(**self._core.count(if_type))
+
+    def retain_net_luid_indexes(self, if_type: int, indexes: Any) -> None:
+        """
+        Make allocated indexes durable, all or none, in one transaction.
+
+        They stay taken, whatever happens, until they are released.  For an
+        interface with a key of its own use :meth:`Provider.identity`.
+
+        Args:
+            if_type: IANA ifType.
+            indexes: A buffer of uint32, or ints; each once.
+
+        Raises:
+            InvalidParameterError: One is not allocated here, or is given
+                twice.
+            StoreError: The store refused; all are allocated as before.
+        """
+        NetLuid.make(if_type, 0)
+        self._core.retain(if_type, indexes)
+
+    def release_net_luid_indexes(self, if_type: int, indexes: Any) -> None:
+        """
+        Give retained indexes up for good, all or none, in one transaction.
+
+        Raises:
+            InUseError: One is the NET_LUID of a registered interface.
+            InvalidParameterError: One is not retained.
+            StoreError: The store refused; all stay retained.
+        """
+        NetLuid.make(if_type, 0)
+        self._core.release(if_type, indexes)
+
+    def trim(self) -> int:
+        """
+        Give blocks in which nothing is allocated back to the store, but for
+        one of each IfType.
+
+        Returns:
+            Number of blocks.
+        """
+        return self._core.trim()
+
+    # -- providers, identities
+
+    def register_provider(
+        self,
+        name: str,
+        handler: Handler | None = None,
+        *,
+        oids: Mapping[int, OidHandler] | None = None,
+        compartment: str = "",
+    ) -> Provider:
+        """
+        Register an interface provider (NdisIfRegisterProvider).
+
+        Args:
+            name: Whose identities these are; the same one after a restart.
+            handler: An object with ``query_object(context, oid)`` and, for
+                sets, ``set_object(context, oid, value)``, either may be
+                missing; or a :class:`NativeHandler`.
+            oids: OIDs with a handler of their own: a callable
+                ``(context, oid)`` or a :class:`NativeHandler`.
+            compartment: The network namespace of its interfaces; "" is the
+                initial one.
+
+        Raises:
+            InvalidParameterError: ``oids`` names an OID that the catalog
+                does not have.
+        """
+        self._check_process()
+        return Provider(self, name, handler, oids or {}, compartment)
+
+    def identities(
+        self, *, compartment: str | None = None, provider: str | None = None
+    ) -> Iterator[IdentityRecord]:
+        """All retained identities, of every process on the store."""
+        self._check_process()
+        yield from self._store.identities(compartment, provider)
+
+    def release(self, identity: Identity | IdentityRecord) -> None:
+        """
+        Give an identity up for good, whoever's it was.
+
+        Raises:
+            IdentityInUseError: Another process has it registered.
+            InUseError: It is registered here.
+        """
+        self._check_process()
+        record = identity.record if isinstance(identity, Identity) else identity
+        net_luid = NetLuid(record.net_luid)
+        self._core.release(
+            net_luid.if_type,
+            [net_luid.net_luid_index],
+            if_index=record.if_index if record.if_index_owned else 0,
+            persistent=record.persistent,
+            identities=[record],
+        )
+
+    # -- interfaces
+
+    @property
+    def interface_count(self) -> int:
+        """Number of interfaces registered here (ifNumber)."""
+        return self._core.interface_count()
+
+    def get_net_luid_from_interface_index(self, if_index: int) -> NetLuid:
+        """
+        NET_LUID of a registered ifIndex (NdisIfGetNetLuidFromInterfaceIndex).
+
+        Raises:
+            InterfaceNotFoundError: None is registered.
+        """
+        return NetLuid(self._core.fast.get_net_luid(if_index))
+
+    def query_binding_if_index(
+        self, if_index: int
+    ) -> tuple[int, NetLuid, int, NetLuid]:
+        """
+        The ends of the filter chain of an interface
+        (NdisIfQueryBindingIfIndex).
+
+        Returns:
+            ifIndex and NET_LUID of the top (bound), then of the bottom
+            (lowest); all the interface's own where it has no filters.
+        """
+        bound, bound_luid, lowest, lowest_luid = self._core.query_binding(
+            if_index
+        )
+        return bound, NetLuid(bound_luid), lowest, NetLuid(lowest_luid)
+
+    def interface_table(
+        self, level: int = IfTableLevel.NORMAL
+    ) -> InterfaceTable:
+        """The whole interface table in one call (GetIfTable2Ex)."""
+        return InterfaceTable(self._core.if_table(level))
+
+    def interface_entry(
+        self, net_luid: int, level: int = IfTableLevel.NORMAL
+    ) -> InterfaceRow:
+        """One row of the table (GetIfEntry2Ex)."""
+        return InterfaceRow.from_bytes(self._core.if_entry(net_luid, level))
+
+    # -- stack
+
+    def add_if_stack_entry(self, higher: int, lower: int) -> None:
+        """
+        Add a row to the interface stack (NdisIfAddIfStackEntry).
+
+        Args:
+            higher: ifIndex of the interface that runs on the other.
+            lower: ifIndex of the one below.
+
+        Raises:
+            InterfaceNotFoundError: One of them is not registered.
+            StackLoopError: The row would close a loop.
+        """
+        self._core.add_if_stack_entry(higher, lower)
+
+    def delete_if_stack_entry(self, higher: int, lower: int) -> None:
+        """Delete a row if it is there (NdisIfDeleteIfStackEntry)."""
+        self._core.delete_if_stack_entry(higher, lower)
+
+    def if_stack_table(self, *, inverted: bool = False) -> memoryview:
+        """
+        The stack's rows, ordered: (higher, lower), or (lower, higher) if
+        inverted, as a memoryview of uint32 of shape (rows, 2).
+        """
+        raw = self._core.stack_table(inverted)
+        if not raw.nbytes:
+            return raw.cast("I")
+        return raw.cast("I", (raw.nbytes // 8, 2))
+
+    # -- OIDs
+
+    def query(self, net_luid: int, oid: int) -> Any:
+        """
+        Ask an interface for an OID (ProviderQueryObject).
+
+        Returns:
+            int (or its enumeration), bool, str, bytes or a structure of
+            :mod:`ndisbridge.structures`, as the catalog says; bytes for an
+            OID that is not in it.
+
+        Raises:
+            InterfaceNotFoundError: It is not registered here.
+            NotSupportedError: Nobody answers this OID.
+            InvalidOidError: There is no such OID.
+            InvalidDataError: The handler broke the OID's rules.
+            Exception: What a Python handler raised, unchanged.
+        """
+        value = self._query_plain(net_luid, oid)
+        decoder = DECODERS.get(oid)
+        return value if decoder is None else decoder(value)
+
+    def query_many(
+        self, net_luids: Any, oid: int, *, size: int | None = None
+    ) -> QueryResults:
+        """
+        Ask many interfaces for one OID in one call.
+
+        Args:
+            net_luids: A buffer of uint64, or ints.
+            oid: The OID.
+            size: Bytes of room for each answer; needed where the OID has no
+                fixed size.
+        """
+        stride = value_size(oid) if size is None else size
+        if not stride:
+            raise ValueError("this OID has no fixed size: give size")
+        return QueryResults(
+            oid, stride, self._core.query_many(net_luids, oid, stride)
+        )
+
+    def set(self, net_luid: int, oid: int, value: Any) -> None:
+        """
+        Set an OID of an interface (ProviderSetObject).
+
+        Raises:
+            NotSupportedError: The provider takes no sets of it.
+            InvalidLengthError: The value is not of the OID's size.
+            Exception: What a Python handler raised, unchanged.
+        """
+        self._core.set(net_luid, oid, encode(oid, value))
+
+    def publish(self, net_luid: int, **values: Any) -> None:
+        """Publish values of an interface; see :meth:`Interface.publish`."""
+        self._core.publish(net_luid, values)
+
+    # -- for the provider module
+
+    def _keep(self, interface: Interface, context: object) -> None:
+        self._interfaces[interface.net_luid] = (interface, context)
+
+    def _interfaces_of(self, provider: Provider) -> list[Interface]:
+        return [
+            interface
+            for interface, _ in list(self._interfaces.values())
+            if interface.provider is provider
+        ]
+
+    def _deregister(self, interface: Interface, timeout: float | None) -> None:
+        milliseconds = (
+            0xFFFFFFFF if timeout is None else max(0, round(timeout * 1000))
+        )
+        kept = self._interfaces.get(interface.net_luid)
+        completed = self._core.deregister_interface(
+            interface.if_index, milliseconds
+        )
+        if kept is not None and kept[0] is interface:
+            self._interfaces.pop(interface.net_luid, None)
+            if not completed:
+                self._completing.append(kept)
+
+
+def _at_exit() -> None:
+    for session in list(_sessions):
+        with contextlib.suppress(Exception):
+            session.close(_EXIT_TIMEOUT)
+
+
+def _after_fork_in_child() -> None:
+    for session in list(_sessions):
+        session._closed = True
+        session._store.after_fork_in_child()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
