@@ -264,10 +264,12 @@ ndisbridge_status ndisbridge_session_close(
         status = wait_for_hooks(host, deadline_ms);
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         return status;
+    /* What a hook says here cannot be mended by who closes. */
+    status = nb_pool_return_all(&session->pool);
     life = NB_LIFE_CLOSING;
-    if (!nb_compare_exchange(host->life, &life, NB_LIFE_CLOSED))
-        return NDISBRIDGE_STATUS_INVALID_STATE;
-    return nb_pool_return_all(&session->pool);
+    return nb_compare_exchange(host->life, &life, NB_LIFE_CLOSED)
+        ? status
+        : NDISBRIDGE_STATUS_INVALID_STATE;
 }
 
 ndisbridge_status ndisbridge_session_destroy(ndisbridge_session *session)

@@ -515,7 +515,8 @@ class Core:
             c_hooks = ffi.new("ndisbridge_persistence_hooks *")
             c_hooks.header = {**_HEADER, "size": ffi.sizeof(c_hooks[0])}
             c_hooks.context = handle
-            for name in _HOOKS if leases else _HOOKS[2:]:
+            # Without leases the core itself knows what is retained.
+            for name in _HOOKS if leases else ("retain", "release"):
                 setattr(c_hooks, name, getattr(lib, f"nb_py_{name}"))
             config.hooks = c_hooks
         out = ffi.new("ndisbridge_session **")
@@ -662,6 +663,25 @@ class Core:
             if_index,
             persistent,
             identities,
+        )
+
+    def retain_net_luids(
+        self,
+        net_luids: Sequence[int],
+        *,
+        persistent: bool = True,
+        identities: Sequence[object] = (),
+    ) -> None:
+        record = ffi.new_handle(identities) if identities else ffi.NULL
+        _fastcall.take_parked()
+        check(
+            lib.ndisbridge_retain_net_luids(
+                self._session,
+                ffi.new("ndisbridge_net_luid[]", list(net_luids)),
+                len(net_luids),
+                0 if persistent else lib.NDISBRIDGE_RETAIN_NON_PERSISTENT,
+                record,
+            )
         )
 
     # -- providers, interfaces

@@ -1556,6 +1556,23 @@ ndisbridge_status ndisbridge_retain(
     const uint32_t *net_luid_indexes, uint32_t count, uint32_t if_index,
     uint32_t flags, void *record);
 
+/** Makes allocated NET_LUIDs of any IfTypes durable, all or none, in one
+ *  call of the retain hook.
+ *
+ *  @param net_luids  count NET_LUIDs whose indexes are allocated here, each
+ *                    once
+ *  @param count      1 .. NDISBRIDGE_NET_LUID_INDEX_MAX
+ *
+ *  @retval INVALID_PARAMETER  one is not allocated here, is no NET_LUID, or
+ *                             is given twice
+ *
+ *  Other arguments and statuses, Threads as for ndisbridge_retain().
+ *  Cost:         a sort of the NET_LUIDs, 520 bytes per block, and the hook.
+ */
+ndisbridge_status ndisbridge_retain_net_luids(
+    ndisbridge_session *session, const ndisbridge_net_luid *net_luids,
+    uint32_t count, uint32_t flags, void *record);
+
 /** Gives retained indexes up for good, all or none, in one call of the
  *  release hook.  They need not be leased here.
  *

@@ -1,48 +1,211 @@
-# temporary until the helper's package lands
+# SPDX-License-Identifier: MIT
+"""
+Where identity lasts: the Store protocol, and the stores that come with it.
+
+A store remembers *which indexes are taken* (by blocks of 4,096 NET_LUID
+indexes of one IfType) and *whose they are* (identities), and changes both in
+one transaction.  It leases blocks to sessions; what a session allocates
+inside its leases needs no store.
+
+Nothing here imports the rest of the package.
+"""
+
 from __future__ import annotations
-import uuid
-from dataclasses import dataclass, field, replace
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
-class StoreError(Exception): pass
-class IdentityInUseError(StoreError): pass
-class IdentityConflictError(StoreError): pass
-class LeaseLostError(StoreError): pass
-class IdentityExistsError(StoreError):
-    def __init__(self, existing): super().__init__("exists"); self.existing = existing
-@dataclass(frozen=True, slots=True)
-class IdentityRecord:
-    compartment: str
-    provider: str
-    key: str
-    net_luid: int
-    interface_guid: uuid.UUID
-    persistent: bool = True
-    if_index: int = 0
-    if_index_owned: bool = False
-    alias: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
-    in_use_by: Any = None
+
+from .errors import (
+    AlreadyRetainedError,
+    IdentityConflictError,
+    IdentityExistsError,
+    IdentityInUseError,
+    LeaseLostError,
+    NetworkFileSystemError,
+    NotRetainedError,
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreNotFoundError,
+    StorePermissionError,
+    StoreVersionError,
+)
+from .records import (
+    IdentityRecord,
+    IndexSet,
+    Problem,
+    SessionInfo,
+    StoreStats,
+    TypeStats,
+)
+
+__all__ = [
+    "AlreadyRetainedError",
+    "IdentityConflictError",
+    "IdentityExistsError",
+    "IdentityInUseError",
+    "IdentityRecord",
+    "IndexSet",
+    "LeaseLostError",
+    "NetworkFileSystemError",
+    "NotRetainedError",
+    "Problem",
+    "SessionInfo",
+    "Store",
+    "StoreBusyError",
+    "StoreCorruptError",
+    "StoreError",
+    "StoreFullError",
+    "StoreNotFoundError",
+    "StorePermissionError",
+    "StoreStats",
+    "StoreVersionError",
+    "TypeStats",
+    "open_store",
+]
+
+
 class Store(Protocol):
+    """
+    What a session asks of a store.
+
+    Every method may be called from any thread, at any time, and never calls
+    back into the session.  All raise :class:`StoreError`.
+    """
+
+    #: Whether it leases blocks; if not, the session leases its own.
     leases: bool
+    #: First ifIndex that it hands out.
     if_index_first: int
-class MemoryStore:
-    leases = False
-    if_index_first = 1
-    def __init__(self): self.rows = {}
-    def retain(self, sets, identities=(), persistent=True):
-        for r in identities:
-            k = (r.compartment, r.provider, r.key)
-            if k in self.rows: raise IdentityExistsError(self.rows[k])
-            self.rows[k] = r
-    def release(self, sets, identities=(), persistent=True):
-        for r in identities: self.rows.pop((r.compartment, r.provider, r.key))
-    def confirm(self, luids, idx): pass
-    def unconfirm(self, luids): pass
-    def find(self, c, p, k): return self.rows.get((c, p, k))
-    def identities(self, c=None, p=None): return list(self.rows.values())
-    def update(self, luid, **ch):
-        for k, r in self.rows.items():
-            if r.net_luid == luid: self.rows[k] = replace(r, **ch)
-    def close(self): pass
-    def after_fork_in_child(self): pass
-def open_store(x): return MemoryStore()
+
+    def lease_blocks(
+        self, if_type: int, lowest: int, highest: int, count: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """
+        Lease up to ``count`` blocks numbered ``lowest`` to ``highest``,
+        lowest first, that no live session holds; each with its retained
+        indexes as 512 bytes.  Need not survive a power cut.  Empty: none.
+        """
+        ...
+
+    def return_blocks(self, if_type: int, blocks: Sequence[int]) -> None:
+        """Give leased blocks back."""
+        ...
+
+    def retain(
+        self,
+        sets: Sequence[IndexSet],
+        identities: Sequence[IdentityRecord],
+        *,
+        persistent: bool = True,
+    ) -> None:
+        """
+        Make indexes of leased blocks and new identities durable, all or
+        none, in one transaction.  If not ``persistent``, only the
+        identities are noted, and end with the session.
+
+        Raises:
+            AlreadyRetainedError: An index is retained.
+            IdentityExistsError: A key has an identity.
+            LeaseLostError: A block is not leased to this session.
+        """
+        ...
+
+    def release(
+        self,
+        sets: Sequence[IndexSet],
+        identities: Sequence[IdentityRecord],
+        *,
+        persistent: bool = True,
+    ) -> None:
+        """
+        Give retained indexes and identities up, all or none, durably.
+
+        Raises:
+            NotRetainedError: One is not there.
+            IdentityInUseError: Another process has one registered.
+        """
+        ...
+
+    def confirm(
+        self, net_luids: Sequence[int], if_indexes: Sequence[int]
+    ) -> None:
+        """
+        Mark retained NET_LUIDs as in use by this session, all or none.
+
+        Raises:
+            NotRetainedError: One is not retained.
+            IdentityInUseError: Another live session has one.
+            IdentityConflictError: An ifIndex is another identity's own.
+        """
+        ...
+
+    def unconfirm(self, net_luids: Sequence[int]) -> None:
+        """Take this session's marks off."""
+        ...
+
+    def find(
+        self, compartment: str, provider: str, key: str
+    ) -> IdentityRecord | None:
+        """The identity of a key."""
+        ...
+
+    def find_by_net_luid(self, net_luid: int) -> IdentityRecord | None:
+        """The identity of a NET_LUID."""
+        ...
+
+    def find_by_guid(self, guid: Any) -> IdentityRecord | None:
+        """The identity of an interface GUID."""
+        ...
+
+    def identities(
+        self, compartment: str | None = None, provider: str | None = None
+    ) -> Iterable[IdentityRecord]:
+        """All identities, or those of a compartment or provider."""
+        ...
+
+    def update(self, net_luid: int, **changes: Any) -> None:
+        """Change ``alias``, ``attributes`` or ``if_index`` of one."""
+        ...
+
+    def update_many(
+        self, changes: Sequence[tuple[int, Mapping[str, Any]]]
+    ) -> None:
+        """Change several in one transaction."""
+        ...
+
+    def close(self) -> None:
+        """End the session: give back what is its own.  Twice is once."""
+        ...
+
+    def after_fork_in_child(self) -> None:
+        """Let go in a child of ``fork()`` without ending anything."""
+        ...
+
+
+def open_store(where: str | os.PathLike[str] | None) -> Store:
+    """
+    Open a store, making it if it does not exist.
+
+    Args:
+        where: A path (SQLite), or None for one that lives in memory and
+            ends with the session.
+
+    Raises:
+        StoreError: It can't be opened.
+    """
+    if where is None:
+        from .memory import MemoryStore
+
+        return MemoryStore()
+    text = os.fspath(where)
+    if "://" in text:
+        scheme = text.split("://", 1)[0]
+        raise StoreError(
+            f"{scheme} stores are not supported by this version: give a path"
+        )
+    from .sqlite import SqliteStore
+
+    return SqliteStore(text)
