@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..constants import IfAccessType, IfType, Medium, PhysicalMedium
 from ..net_luid import NetLuid
 from ..persistence import IdentityRecord
+from .links import LinuxLink
 
 #: Attributes of an identity that say how its device is known again.
 NAME = "name"
@@ -25,55 +25,6 @@ PERMANENT_ADDRESS = "permanent_address"
 PARENT_DEVICE = "parent_device"
 #: Compartment that a tagged device has moved to since its identity was made.
 COMPARTMENT = "compartment"
-
-_ARPHRD_ETHER = 1
-
-
-@dataclass(frozen=True, slots=True)
-class LinuxLink:
-    """One link of the host, as one rtnetlink dump tells it."""
-
-    if_index: int
-    name: str
-    #: Kind of rtnetlink ("veth"), "" for none; "tap" for a tun that is one.
-    kind: str
-    if_type: IfType
-    arphrd: int = _ARPHRD_ETHER
-    flags: int = 0
-    #: Bridge, bond, VRF ... above it; 0 for none.
-    master_if_index: int = 0
-    #: Link that it runs on, in this namespace; 0 for none.
-    lower_if_index: int = 0
-    #: NET_LUID of an altname ``ndis-luid-...``; 0 for none.
-    tagged_net_luid: int = 0
-    address: bytes = b""
-    permanent_address: bytes = b""
-    #: Name of its device on its bus, such as "0000:00:1f.6"; "" for none.
-    parent_device: str = ""
-    connector_present: bool = False
-    access_type: IfAccessType = IfAccessType.BROADCAST
-    media_type: Medium = Medium._802_3
-    physical_medium_type: PhysicalMedium = PhysicalMedium.UNSPECIFIED
-    #: ifalias; "" for none.
-    alias: str = ""
-    supported_statistics: int = 0
-
-    @property
-    def is_hardware(self) -> bool:
-        """
-        Whether its permanent address is the hardware's.  Links of virtual
-        kinds have one too at times, made up anew with every device.
-        """
-        return self.connector_present and bool(self.permanent_address)
-
-    def attributes(self) -> dict[str, str]:
-        """What an identity remembers of it."""
-        found = {NAME: self.name, KIND: self.kind}
-        if self.is_hardware:
-            found[PERMANENT_ADDRESS] = self.permanent_address.hex(":")
-        if self.parent_device:
-            found[PARENT_DEVICE] = self.parent_device
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +36,8 @@ class Match:
     key: str
     #: Changes that make the record say what is so now; for ``update()``.
     changes: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether it has come from another compartment.
+    moved: bool = False
 
     @property
     def previous_name(self) -> str:
@@ -94,14 +47,15 @@ class Match:
         name = self.record.attributes.get(NAME, "")
         return name if name != self.link.name else ""
 
-    @property
-    def has_moved(self) -> bool:
-        """Whether it has come from another compartment."""
-        return COMPARTMENT in self.changes.get("attributes", {}) and (
-            self.record is not None
-            and self.changes["attributes"][COMPARTMENT]
-            != compartment_of(self.record)
-        )
+
+def attributes_of(link: LinuxLink) -> dict[str, str]:
+    """What an identity remembers of its device."""
+    found = {NAME: link.name, KIND: link.kind}
+    if link.is_hardware:
+        found[PERMANENT_ADDRESS] = link.permanent_address.hex(":")
+    if link.parent_device:
+        found[PARENT_DEVICE] = link.parent_device
+    return found
 
 
 def compartment_of(record: IdentityRecord) -> str:
@@ -137,9 +91,7 @@ def recognise(
     found: dict[int, IdentityRecord] = {}
     taken: set[int] = set()
 
-    def match(
-        index: Mapping[Any, list[IdentityRecord]], key_of: Any
-    ) -> None:
+    def match(index: Mapping[Any, list[IdentityRecord]], key_of: Any) -> None:
         for i, link in enumerate(links):
             if i in found:
                 continue
@@ -161,15 +113,21 @@ def recognise(
                 taken.add(best.net_luid)
 
     match(_index(everywhere, _net_luid_of), lambda link: link.tagged_net_luid)
-    hardware = _index(here, _hardware_of)
     # Twins on one device: first those that have kept their names.
     match(
         _index(here, _hardware_and_name_of),
-        lambda link: (*_hardware_of_link(link), link.name)
-        if link.is_hardware
-        else None,
+        lambda link: (
+            (*_hardware_of_link(link), link.name) if link.is_hardware else None
+        ),
     )
-    match(hardware, _hardware_of_link)
+    match(_index(here, _hardware_of), _hardware_of_link)
+    # Kernels before 5.14 did not tell the parent device.
+    match(
+        _index(here, _hardware_without_parent_of),
+        lambda link: (
+            link.permanent_address.hex(":") if link.is_hardware else None
+        ),
+    )
     match(
         _index(here, _kind_and_name_of),
         lambda link: None if link.is_hardware else (link.kind, link.name),
@@ -180,7 +138,9 @@ def recognise(
         lambda link: (link.name, int(link.if_type)),
     )
     keys = {
-        record.key for record in everywhere if record.compartment == compartment
+        record.key
+        for record in everywhere
+        if record.compartment == compartment
     }
     matches = []
     for i, link in enumerate(links):
@@ -189,7 +149,8 @@ def recognise(
             matches.append(Match(link, None, new_key(link.name, keys)))
         else:
             changes = _changes(link, record, compartment)
-            matches.append(Match(link, record, record.key, changes))
+            moved = compartment_of(record) != compartment
+            matches.append(Match(link, record, record.key, changes, moved))
     return matches
 
 
@@ -224,6 +185,12 @@ def _hardware_of(record: IdentityRecord) -> tuple[str, str] | None:
     return address, record.attributes.get(PARENT_DEVICE, "")
 
 
+def _hardware_without_parent_of(record: IdentityRecord) -> str | None:
+    if record.attributes.get(PARENT_DEVICE):
+        return None
+    return record.attributes.get(PERMANENT_ADDRESS)
+
+
 def _hardware_and_name_of(
     record: IdentityRecord,
 ) -> tuple[str, str, str] | None:
@@ -256,14 +223,13 @@ def _changes(
     link: LinuxLink, record: IdentityRecord, compartment: str
 ) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    seen = link.attributes()
     attributes = {
         name: value
         for name, value in record.attributes.items()
         if name
         not in (NAME, KIND, PERMANENT_ADDRESS, PARENT_DEVICE, COMPARTMENT)
     }
-    attributes.update(seen)
+    attributes.update(attributes_of(link))
     if compartment != record.compartment:
         attributes[COMPARTMENT] = compartment
     if attributes != dict(record.attributes):

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+#
+# make run     adopt this host's links and show them (the main job)
+# make test    build, and run every test
+# make lint    style, types, warnings of both compilers, generated files
+# make bench   benchmarks
+# make clean   remove everything that the others have made
+#
+# Needs Python >= 3.10 with venv and headers, a C compiler, and make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench clean build smoke
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install
+HEADER := ndisbridge/include/ndisbridge.h
+SOURCES := $(wildcard csrc/*.c csrc/*.h) csrc/cffi_build.py $(HEADER) setup.py
+GENERATED := $(wildcard csrc/*.csv csrc/catalog_*.py csrc/generate_catalog.py)
+WARNINGS := -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
+	-Werror -fsyntax-only
+CORE := $(filter-out csrc/fastcall.c,$(wildcard csrc/*.c))
+
+help:
+	@sed -n 's/^# \{0,1\}make /make /p' Makefile
+
+# ---- what the machine must have ----------------------------------------
+
+PYTHON ?= $(shell tools/find_python.sh | head -n 1)
+
+$(VENV)/.made:
+	@command -v "$${CC:-cc}" >/dev/null || { echo "No C compiler:" \
+	    "install gcc (Debian: gcc libc6-dev, Fedora: gcc)"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.10 with venv and" \
+	    "headers: install them (Debian: python3 python3-venv" \
+	    "python3-dev, Fedora: python3 python3-devel)"; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) 'setuptools>=77' wheel 'cffi>=2.0' 'apsw>=3.52' \
+	    'click>=8.1' 'rich>=13'
+	@touch $@
+
+# Installed once, in place; what changes later is only built again.
+$(VENV)/.built: $(VENV)/.made $(SOURCES) pyproject.toml
+	@if [ -e $(VENV)/.installed ] \
+	    && [ ! pyproject.toml -nt $(VENV)/.installed ]; then \
+	    echo "Building the C core"; \
+	    $(BIN)/python setup.py -q build_ext --inplace; \
+	else \
+	    echo "Building and installing ndisbridge in place"; \
+	    $(PIP) --no-build-isolation --no-deps -e . \
+	    && touch $(VENV)/.installed; \
+	fi
+	@touch $@
+
+build: $(VENV)/.built
+
+$(VENV)/.tools: $(VENV)/.made pyproject.toml
+	@echo "Installing the tools of the tests"
+	@$(PIP) 'pytest>=8' 'pytest-benchmark>=5' 'hypothesis>=6.100' \
+	    'build>=1.2' 'ruff>=0.9' 'mypy>=1.15'
+	@touch $@
+
+# ---- what there is to do -----------------------------------------------
+
+run: build
+	@$(BIN)/ndisbridge adopt
+
+test: build $(VENV)/.tools smoke
+	@$(BIN)/python -m pytest $(TESTS)
+
+# The same wheel, on every other interpreter of the machine.
+smoke: build $(VENV)/.tools
+	@tools/smoke.sh $(BIN)/python
+
+bench: build $(VENV)/.tools
+	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' \
+	    --benchmark-columns=min,median,ops --benchmark-sort=name \
+	    --benchmark-group-by=group -q $(BENCH)
+
+lint: build $(VENV)/.tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python csrc/generate_catalog.py --check
+	$(BIN)/python tools/generate_stubs.py --check
+	gcc $(WARNINGS) $(CORE)
+	@if command -v clang >/dev/null; then set -x; \
+	    clang $(WARNINGS) $(CORE); \
+	else echo "no clang here: its warnings were not looked at"; fi
+
+clean:
+	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache \
+	    .ruff_cache .hypothesis .benchmarks .cache
+	rm -f ndisbridge/*.so
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,485 @@
+# SPDX-License-Identifier: MIT
+"""
+The host's own links, adopted: each gets an identity that lasts, and is
+registered under the kernel's ifIndex with its values published.
+
+    with ndisbridge.Session("/var/lib/acme/ndis.db") as session:
+        with LinuxHost(session) as host:
+            for adopted in host.adopt():
+                print(adopted.name, adopted.net_luid, adopted.state.value)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import overload
+
+from .. import _native
+from ..exceptions import (
+    InterfaceNotFoundError,
+    NdisError,
+    StackLoopError,
+)
+from ..net_luid import NetLuid
+from ..persistence import (
+    IdentityConflictError,
+    IdentityExistsError,
+    IdentityInUseError,
+    IdentityRecord,
+    NotRetainedError,
+)
+from ..persistence.records import SessionInfo
+from ..provider import Identity, Interface, InterfaceInformation, Provider
+from ..session import Session
+from .compartments import CompartmentError, current_compartment
+from .links import (
+    LinuxLink,
+    decode_links,
+    information_of,
+    read_links,
+    stack_rows,
+)
+from .recognition import Match, attributes_of, recognise
+
+__all__ = [
+    "PROVIDER_NAME",
+    "AdoptedLink",
+    "Adoption",
+    "AdoptionState",
+    "CompartmentError",
+    "LinuxHost",
+    "LinuxLink",
+    "current_compartment",
+    "read_links",
+]
+
+#: Name of the provider that the host's links belong to.
+PROVIDER_NAME = "linux"
+
+# Two processes may adopt one namespace at once; the second try sees what the
+# other one has made.
+_ATTEMPTS = 5
+# What a store says of one identity, as opposed to what is wrong with it.
+_REFUSED = (IdentityInUseError, IdentityConflictError, NotRetainedError)
+
+
+class AdoptionState(enum.Enum):
+    """What an adoption has found a link to be."""
+
+    NEW = "new"
+    KNOWN = "known"
+    #: Known, under another name.
+    RENAMED = "renamed"
+    #: Known by its tag, from another compartment.
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedLink:
+    """One link of the host and the identity that it has."""
+
+    link: LinuxLink
+    #: The identity, as the store has it now.
+    record: IdentityRecord
+    state: AdoptionState
+    #: Registered here; None if it could not be, for the reason in error.
+    interface: Interface | None
+    #: IdentityInUseError if another process has it registered.
+    error: Exception | None = None
+    #: Name last seen, if it is another one now.
+    previous_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """The link's name, now."""
+        return self.link.name
+
+    @property
+    def if_index(self) -> int:
+        """The kernel's ifIndex."""
+        return self.link.if_index
+
+    @property
+    def net_luid(self) -> NetLuid:
+        """The NET_LUID, for ever."""
+        return NetLuid(self.record.net_luid)
+
+    @property
+    def interface_guid(self) -> uuid.UUID:
+        """The interface GUID, for ever."""
+        return self.record.interface_guid
+
+    @property
+    def key(self) -> str:
+        """The name first seen, which is the identity's key."""
+        return self.record.key
+
+    @property
+    def alias(self) -> str:
+        """ifAlias: the kernel's if it has one, otherwise the store's."""
+        return self.link.alias or self.record.alias
+
+
+class Adoption(Sequence[AdoptedLink]):
+    """
+    What one adoption has found: the links, as the kernel lists them.
+    """
+
+    def __init__(
+        self,
+        compartment: str,
+        links: Sequence[AdoptedLink],
+        unstacked: Sequence[tuple[int, int]],
+    ) -> None:
+        #: Name of the network namespace; "" for the initial one.
+        self.compartment = compartment
+        self._links = tuple(links)
+        #: (higher, lower) ifIndexes of rows that would close a loop.
+        self.unstacked = tuple(unstacked)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    @overload
+    def __getitem__(self, i: int) -> AdoptedLink: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[AdoptedLink]: ...
+    def __getitem__(
+        self, i: int | slice
+    ) -> AdoptedLink | Sequence[AdoptedLink]:
+        return self._links[i]
+
+    def __iter__(self) -> Iterator[AdoptedLink]:
+        return iter(self._links)
+
+
+class LinuxHost:
+    """
+    The links of one network namespace as interfaces of a session.
+
+    Args:
+        session: Where to register them.
+        compartment: Name of the namespace; by default the calling thread's,
+            see :func:`~ndisbridge.proxy.compartments.current_compartment`.
+
+    Raises:
+        CompartmentError: The namespace has no name that would outlive it.
+
+    A context manager: leaving it deregisters the links; their identities
+    stay.  One thread at a time may call it.  :meth:`adopt` reads the network
+    namespace that its thread is in: call it where the host was made.
+    """
+
+    def __init__(
+        self, session: Session, *, compartment: str | None = None
+    ) -> None:
+        self.session = session
+        self.compartment = current_compartment(compartment)
+        self.provider: Provider = session.register_provider(
+            PROVIDER_NAME, compartment=self.compartment
+        )
+        self._registered: dict[
+            int, tuple[Interface, InterfaceInformation]
+        ] = {}
+        self._rows: set[tuple[int, int]] = set()
+
+    def adopt(self) -> Adoption:
+        """
+        Adopt all links: find or make their identities, register them,
+        publish their values, put them into the interface stack.
+
+        Again later it brings everything up to date: values, names, links
+        that have come, gone, or got another ifIndex.
+
+        Raises:
+            OSError: The kernel did not tell the links; EAGAIN if they change
+                faster than they can be read.
+            StoreError: The store refused; nothing is registered, and
+                nothing new is durable.
+
+        All new identities become durable in one transaction before the first
+        of them is registered; what has changed of known ones follows in a
+        second.  An adoption that finds nothing new or changed writes
+        nothing but in-use marks.
+        """
+        raw = _native.linux_links()
+        links = decode_links(raw)
+        matches, records = self._settle(links)
+        interfaces = self._register(links, records)
+        self._publish(raw, links, records, interfaces)
+        unstacked = self._stack(links, interfaces)
+        return Adoption(
+            self.compartment,
+            [
+                AdoptedLink(
+                    match.link,
+                    record,
+                    _state_of(match),
+                    done if isinstance(done, Interface) else None,
+                    done if isinstance(done, Exception) else None,
+                    match.previous_name,
+                )
+                for match, record, done in zip(
+                    matches, records, interfaces, strict=True
+                )
+            ],
+            unstacked,
+        )
+
+    # -- identities
+
+    def _settle(
+        self, links: Sequence[LinuxLink]
+    ) -> tuple[list[Match], list[IdentityRecord]]:
+        """Make the identities durable: matches, and the records of now."""
+        for left in reversed(range(_ATTEMPTS)):
+            matches = recognise(
+                links,
+                self.session.identities(provider=PROVIDER_NAME),
+                self.compartment,
+            )
+            try:
+                made = self._make([m for m in matches if m.record is None])
+            except IdentityExistsError:
+                if not left:
+                    raise
+            else:
+                break
+        changed = [
+            (match.record.net_luid, match.changes)
+            for match in matches
+            if match.record is not None and match.changes
+        ]
+        if changed:
+            self.session.store.update_many(changed)
+        return matches, [
+            made[match.key]
+            if match.record is None
+            else replace(match.record, **match.changes)
+            for match in matches
+        ]
+
+    def _make(self, matches: Sequence[Match]) -> dict[str, IdentityRecord]:
+        """New identities by their keys, durable in one transaction."""
+        if not matches:
+            return {}
+        session = self.session
+        net_luids: list[NetLuid] = []
+        try:
+            for match in matches:
+                if_type = match.link.if_type
+                net_luids.append(
+                    NetLuid.make(
+                        if_type, session.allocate_net_luid_index(if_type)
+                    )
+                )
+            records = [
+                IdentityRecord(
+                    compartment=self.compartment,
+                    provider=PROVIDER_NAME,
+                    key=match.key,
+                    net_luid=int(net_luid),
+                    interface_guid=uuid.uuid4(),
+                    if_index=match.link.if_index,
+                    alias=match.link.alias,
+                    attributes=attributes_of(match.link),
+                )
+                for match, net_luid in zip(matches, net_luids, strict=True)
+            ]
+            session._core.retain_net_luids(net_luids, identities=records)
+        except BaseException:
+            for net_luid in net_luids:
+                with contextlib.suppress(NdisError):
+                    session.free_net_luid_index(
+                        net_luid.if_type, net_luid.net_luid_index
+                    )
+            raise
+        return {record.key: record for record in records}
+
+    # -- interfaces
+
+    def _register(
+        self, links: Sequence[LinuxLink], records: Sequence[IdentityRecord]
+    ) -> list[Interface | Exception]:
+        facts = [information_of(link) for link in links]
+        self._forget(links, records, facts)
+        done: list[Interface | Exception | None] = []
+        for record in records:
+            kept = self._registered.get(record.net_luid)
+            done.append(None if kept is None else kept[0])
+        todo = [i for i, each in enumerate(done) if each is None]
+        registered = self._register_all(
+            [Identity(self.provider, records[i]) for i in todo],
+            [facts[i] for i in todo],
+            [links[i].if_index for i in todo],
+        )
+        for i, result in zip(todo, registered, strict=True):
+            done[i] = result
+            if isinstance(result, Interface):
+                self._registered[records[i].net_luid] = result, facts[i]
+        return [each for each in done if each is not None]
+
+    def _forget(
+        self,
+        links: Sequence[LinuxLink],
+        records: Sequence[IdentityRecord],
+        facts: Sequence[InterfaceInformation],
+    ) -> None:
+        """Deregister what is gone or is registered as something else."""
+        now = {
+            record.net_luid: (link.if_index, fact)
+            for link, record, fact in zip(links, records, facts, strict=True)
+        }
+        for net_luid, (interface, fact) in list(self._registered.items()):
+            if now.get(net_luid) != (interface.if_index, fact):
+                self._deregister(interface)
+
+    def _deregister(self, interface: Interface) -> None:
+        with contextlib.suppress(InterfaceNotFoundError):
+            interface.deregister()
+        del self._registered[int(interface.net_luid)]
+        self._rows = {
+            row for row in self._rows if interface.if_index not in row
+        }
+
+    def _register_all(
+        self,
+        identities: Sequence[Identity],
+        facts: Sequence[InterfaceInformation],
+        if_indexes: Sequence[int],
+    ) -> list[Interface | Exception]:
+        """Register what can be; what can't be says why."""
+        done: list[Interface | Exception] = []
+        if not identities:
+            return done
+        try:
+            if not any(_elsewhere(each.record) for each in identities):
+                return self.provider.register_interfaces(
+                    identities, facts, if_indexes
+                )
+        except _REFUSED:
+            pass  # The store confirms all or none: now one by one.
+        try:
+            for identity, fact, if_index in zip(
+                identities, facts, if_indexes, strict=True
+            ):
+                done.append(self._register_one(identity, fact, if_index))
+        except BaseException:
+            for each in done:
+                if isinstance(each, Interface):
+                    each.deregister()
+            raise
+        return done
+
+    def _register_one(
+        self, identity: Identity, facts: InterfaceInformation, if_index: int
+    ) -> Interface | Exception:
+        holder = _elsewhere(identity.record)
+        if holder is not None:
+            return IdentityInUseError(
+                f"{identity.key!r} is registered by {holder}",
+                str(self.session.store),
+                holder,
+            )
+        try:
+            return self.provider.register_interface(
+                identity, facts, if_index=if_index
+            )
+        except (NdisError, *_REFUSED) as error:
+            return error
+
+    # -- values, stack
+
+    def _publish(
+        self,
+        raw: _native.LinuxLinks,
+        links: Sequence[LinuxLink],
+        records: Sequence[IdentityRecord],
+        interfaces: Sequence[Interface | Exception],
+    ) -> None:
+        net_luids = [
+            each.net_luid if isinstance(each, Interface) else 0
+            for each in interfaces
+        ]
+        if not net_luids:
+            return
+        self.session._core.publish_many(net_luids, *raw.published())
+        # An alias of the store's stands in where the kernel has none.
+        for link, record, interface in zip(
+            links, records, interfaces, strict=True
+        ):
+            if (
+                record.alias
+                and not link.alias
+                and isinstance(interface, Interface)
+            ):
+                interface.publish(alias=record.alias)
+
+    def _stack(
+        self,
+        links: Sequence[LinuxLink],
+        interfaces: Sequence[Interface | Exception],
+    ) -> list[tuple[int, int]]:
+        """Bring the rows up to date; those that cannot be, for a loop."""
+        here = {
+            each.if_index for each in interfaces if isinstance(each, Interface)
+        }
+        rows = {
+            row
+            for row in stack_rows(links)
+            if row[0] in here and row[1] in here
+        }
+        for row in self._rows - rows:
+            self.session.delete_if_stack_entry(*row)
+        loops = []
+        for row in sorted(rows - self._rows):
+            try:
+                self.session.add_if_stack_entry(*row)
+            except StackLoopError:
+                loops.append(row)
+        self._rows = rows - set(loops)
+        return loops
+
+    # -- life
+
+    def close(self) -> None:
+        """Deregister the links and the provider; identities stay."""
+        if self.session.closed:
+            self._registered.clear()
+            return
+        for interface, _ in list(self._registered.values()):
+            self._deregister(interface)
+        self.provider.deregister()
+
+    def __enter__(self) -> LinuxHost:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _elsewhere(record: IdentityRecord) -> SessionInfo | None:
+    """The other process that has it registered, if one has."""
+    holder = record.in_use_by
+    return None if holder is None or holder.pid == os.getpid() else holder
+
+
+def _state_of(match: Match) -> AdoptionState:
+    if match.record is None:
+        return AdoptionState.NEW
+    if match.moved:
+        return AdoptionState.MOVED
+    return (
+        AdoptionState.RENAMED if match.previous_name else AdoptionState.KNOWN
+    )
