@@ -81,7 +81,7 @@ class BuildExt(build_ext):
 
     def get_ext_filename(self, fullname: str) -> str:
         if fullname.endswith("libndisbridge"):
-            return os.path.join("ndisbridge", "libndisbridge.so")
+            return os.path.join(*fullname.split(".")) + ".so"
         return super().get_ext_filename(fullname)
 
     def get_libraries(self, ext: Extension) -> list[str]:

@@ -196,11 +196,11 @@ uint32_t nb_bitmap_allocate_from(struct nb_bitmap *bitmap, uint32_t from)
     uint32_t word = from / 64;
     uint32_t index = claim_in_word(bitmap, word, nb_bits_from(from));
 
-    /* The search ends when it has come round to the first word. */
     while (index == NB_NO_INDEX) {
         uint32_t next = find_word(bitmap, word, 0);
 
-        if (next == NB_NO_INDEX)
+        /* It goes round; this search does not. */
+        if (next == NB_NO_INDEX || next <= word)
             return NB_NO_INDEX;
         index = claim_in_word(bitmap, next, ~(uint64_t)0);
         if (index == NB_NO_INDEX)

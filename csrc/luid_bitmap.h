@@ -67,6 +67,7 @@ struct nb_stripe {
 struct nb_bitmap {
     _Alignas(NB_CACHE_LINE) nb_atomic_u32 verifying;
     nb_atomic_u32 unleasing;  /* threads between taking and settling blocks */
+    nb_atomic_u32 leasing;  /* threads between asking for and publishing them */
     _Alignas(NB_CACHE_LINE) nb_atomic_u64 frees;
     _Alignas(NB_CACHE_LINE) nb_atomic_u64 top;
     nb_atomic_u64 sections[NB_SECTIONS];
@@ -83,7 +84,8 @@ void nb_bitmap_init(struct nb_bitmap *bitmap);
 /* Allocates one index; NB_NO_INDEX if the hints show none. */
 uint32_t nb_bitmap_allocate(struct nb_bitmap *bitmap, uint32_t stripe);
 
-/* Allocates the first free index at or after `from`, cyclically. */
+/* Allocates the first free index at or after `from`; NB_NO_INDEX if the
+ * hints show none there. */
 uint32_t nb_bitmap_allocate_from(struct nb_bitmap *bitmap, uint32_t from);
 
 /* Allocates up to count, whole words at a time; returns how many. */

@@ -126,6 +126,7 @@ static ndisbridge_status lease_by_hook(struct nb_pool *pool,
         return NDISBRIDGE_STATUS_RESOURCES;
     status = nb_host_enter_hook(host, false);
     if (status == NDISBRIDGE_STATUS_SUCCESS) {
+        nb_fetch_add(&space->bitmap.leasing, 1);
         status = host->hooks.lease_blocks(host->hooks.context, leases,
             &count, space->if_type, lowest, highest);
         if (status == NDISBRIDGE_STATUS_SUCCESS) {
@@ -137,10 +138,20 @@ static ndisbridge_status lease_by_hook(struct nb_pool *pool,
                 status = count == 0 ? NDISBRIDGE_STATUS_RESOURCES
                                     : NDISBRIDGE_STATUS_INVALID_DATA;
         }
+        nb_fetch_sub(&space->bitmap.leasing, 1);
         nb_host_leave_hook(host);
     }
     nb_deallocate(&host->memory, leases, size);
     return status;
+}
+
+/* Waits until no block is on its way here: the hook may have told one thread
+ * that nothing is left because it gave the last to another, which has yet to
+ * publish them. */
+static void wait_for_leases(struct nb_space *space)
+{
+    while (nb_load(&space->bitmap.leasing) != 0)
+        sched_yield();
 }
 
 static ndisbridge_status lease(struct nb_pool *pool, struct nb_space *space,
@@ -151,9 +162,9 @@ static ndisbridge_status lease(struct nb_pool *pool, struct nb_space *space,
         : lease_own(pool, space, lowest, highest, count);
 }
 
-/* Leases for an allocation of `wanted` more indexes. */
-static ndisbridge_status lease_more(
-    struct nb_pool *pool, struct nb_space *space, uint32_t wanted)
+/* Leases blocks at or above `lowest` for `wanted` more indexes. */
+static ndisbridge_status lease_more(struct nb_pool *pool,
+    struct nb_space *space, uint32_t lowest, uint32_t wanted)
 {
     uint32_t next = nb_load_relaxed(&space->next_lease);
     uint32_t needed =
@@ -161,11 +172,13 @@ static ndisbridge_status lease_more(
     uint32_t count = needed > next ? needed : next;
     ndisbridge_status status;
 
-    status = lease(pool, space, space->first / NDISBRIDGE_BLOCK_SIZE,
-        NB_BLOCKS - 1, count < NB_LEASE_MAX ? count : NB_LEASE_MAX);
+    status = lease(pool, space, lowest, NB_BLOCKS - 1,
+        count < NB_LEASE_MAX ? count : NB_LEASE_MAX);
     if (status == NDISBRIDGE_STATUS_SUCCESS && next < NB_LEASE_MAX)
         nb_store_relaxed(&space->next_lease, next * 2);
-    return status;
+    /* What a hook says when the last block was the only one asked for. */
+    return status == NDISBRIDGE_STATUS_IN_USE ? NDISBRIDGE_STATUS_RESOURCES
+                                              : status;
 }
 
 /* ---- allocate --------------------------------------------------------- */
@@ -175,19 +188,17 @@ enum search { SEARCH_ANY, SEARCH_LOWEST, SEARCH_NEXT };
 
 static uint32_t search_once(struct nb_space *space, enum search search)
 {
-    uint32_t index;
-
     if (search == SEARCH_ANY)
         return nb_bitmap_allocate(&space->bitmap, nb_thread_stripe());
-    if (search == SEARCH_LOWEST)
-        return nb_bitmap_allocate_from(&space->bitmap, space->first);
-    index = nb_bitmap_allocate_from(
-        &space->bitmap, nb_load_relaxed(&space->cursor));
-    if (index != NB_NO_INDEX)
-        nb_store_relaxed(&space->cursor,
-            index == NDISBRIDGE_NET_LUID_INDEX_MAX ? space->first
-                                                   : index + 1);
-    return index;
+    return nb_bitmap_allocate_from(&space->bitmap,
+        search == SEARCH_LOWEST ? space->first
+                                : nb_load_relaxed(&space->cursor));
+}
+
+static void move_cursor(struct nb_space *space, uint32_t index)
+{
+    nb_store_relaxed(&space->cursor,
+        index == NDISBRIDGE_NET_LUID_INDEX_MAX ? space->first : index + 1);
 }
 
 /* Nothing was found: lease, and search again; when nothing can be leased
@@ -202,12 +213,27 @@ static NB_NOINLINE ndisbridge_status allocate_slow(struct nb_pool *pool,
         uint32_t found = search_once(space, search);
 
         if (found == NB_NO_INDEX) {
-            status = lease_more(pool, space, 1);
+            uint32_t from = search == SEARCH_NEXT
+                ? nb_load_relaxed(&space->cursor)
+                : space->first;
+
+            status =
+                lease_more(pool, space, from / NDISBRIDGE_BLOCK_SIZE, 1);
             if (status == NDISBRIDGE_STATUS_SUCCESS)
                 continue;
+            /* A round of ifIndexes is over only when there is nothing left
+             * to lease for it. */
+            if (status == NDISBRIDGE_STATUS_RESOURCES
+                && from != space->first) {
+                nb_store_relaxed(&space->cursor, space->first);
+                continue;
+            }
+            wait_for_leases(space);
             found = nb_bitmap_scan(&space->bitmap);
         }
         if (found != NB_NO_INDEX) {
+            if (search == SEARCH_NEXT)
+                move_cursor(space, found);
             *index = found;
             status = NDISBRIDGE_STATUS_SUCCESS;
             break;
@@ -276,7 +302,9 @@ ndisbridge_status nb_pool_allocate_many(struct nb_pool *pool,
             &space->bitmap, stripe, indexes + n, count - n);
         if (n == count)
             break;
-        if (lease_more(pool, space, count - n) == NDISBRIDGE_STATUS_SUCCESS)
+        if (lease_more(pool, space, space->first / NDISBRIDGE_BLOCK_SIZE,
+                count - n)
+            == NDISBRIDGE_STATUS_SUCCESS)
             continue;
         /* The careful way finds the last ones, and says why it is over. */
         status = allocate_slow(pool, space, &indexes[n], SEARCH_ANY);
@@ -298,15 +326,22 @@ ndisbridge_status nb_pool_claim(
     if (space == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
     while (!nb_bitmap_is_leased(&space->bitmap, block)) {
+        bool moving = nb_load(&space->bitmap.unleasing) != 0;
+
         status = lease(pool, space, block, block, 1);
-        /* Somebody here may have leased it meanwhile. */
-        if (status == NDISBRIDGE_STATUS_RESOURCES
-            && !nb_bitmap_is_leased(&space->bitmap, block))
-            return NDISBRIDGE_STATUS_IN_USE;
-        if (status != NDISBRIDGE_STATUS_SUCCESS
-            && status != NDISBRIDGE_STATUS_RESOURCES
-            && !nb_bitmap_is_leased(&space->bitmap, block))
+        if (status == NDISBRIDGE_STATUS_SUCCESS)
+            continue;
+        /* Somebody here may have leased it meanwhile, or have been about to
+         * give it back. */
+        wait_for_leases(space);
+        if (nb_bitmap_is_leased(&space->bitmap, block))
+            break;
+        if (status != NDISBRIDGE_STATUS_RESOURCES
+            && status != NDISBRIDGE_STATUS_IN_USE)
             return status;
+        if (!moving && nb_load(&space->bitmap.unleasing) == 0)
+            return NDISBRIDGE_STATUS_IN_USE;
+        sched_yield();
     }
     return nb_bitmap_claim(&space->bitmap, index)
         ? NDISBRIDGE_STATUS_SUCCESS

@@ -108,18 +108,10 @@ static void allocate_from(void)
     uint32_t index = nb_bitmap_allocate_from(bitmap, from);
     uint32_t wanted = NB_NO_INDEX;
 
-    /* From `from` to the end of its block, the blocks after it cyclically,
-     * then what lies before `from` in its own block. */
-    for (uint32_t i = from % BLOCK; i < BLOCK && wanted == NB_NO_INDEX; i++)
-        if (model[slot][i] == FREE)
-            wanted = blocks_used[slot] * BLOCK + i;
-    for (uint32_t step = 1; step <= USED && wanted == NB_NO_INDEX; step++) {
-        uint32_t at = (slot + step) % USED;
-
-        for (uint32_t i = 0; i < BLOCK && wanted == NB_NO_INDEX; i++)
-            if (model[at][i] == FREE)
-                wanted = blocks_used[at] * BLOCK + i;
-    }
+    for (uint32_t i = from % BLOCK; slot < USED; slot++, i = 0)
+        for (; i < BLOCK && wanted == NB_NO_INDEX; i++)
+            if (model[slot][i] == FREE)
+                wanted = blocks_used[slot] * BLOCK + i;
     CHECK_EQUAL(index, wanted);
     if (index != NB_NO_INDEX)
         took(index);
