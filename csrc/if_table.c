@@ -260,8 +260,13 @@ static ndisbridge_status take_wanted_if_index(
         return NDISBRIDGE_STATUS_SUCCESS;
     status = nb_pool_claim(table->pool, NB_IF_INDEX_SPACE, if_index);
     *taken = status == NDISBRIDGE_STATUS_SUCCESS;
-    /* The identity's own ifIndex is retained, and confirmed with it. */
-    if (status == NDISBRIDGE_STATUS_IN_USE && registration->confirmed)
+    /* A retained NET_LUID may have an ifIndex of its own, retained with it;
+     * the store has said that it is no other's. */
+    if (status == NDISBRIDGE_STATUS_IN_USE && !registration->holds_net_luid
+        && nb_bitmap_test(
+               &nb_pool_space(table->pool, NB_IF_INDEX_SPACE)->bitmap,
+               if_index)
+            != NDISBRIDGE_INDEX_ALLOCATED)
         return NDISBRIDGE_STATUS_SUCCESS;
     return status;
 }
