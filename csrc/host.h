@@ -22,7 +22,7 @@ struct nb_host {
     struct nb_memory memory;
     ndisbridge_persistence_hooks hooks;  /* members may be NULL */
     const void *session;  /* identity only */
-    nb_atomic_u32 hook_calls;  /* running now */
+    nb_atomic_u32 calls;  /* running now: hooks, registrations, trims */
 };
 
 static inline uint32_t nb_host_life(const struct nb_host *host)
@@ -30,29 +30,44 @@ static inline uint32_t nb_host_life(const struct nb_host *host)
     return nb_load_relaxed(host->life);
 }
 
-/* Begins a hook call; pair every SUCCESS with nb_host_leave_hook().  The
- * count goes up before the life is looked at, and closing looks at the
- * count after it has changed the life: none slips through between. */
-static inline ndisbridge_status nb_host_enter_hook(
+/* Begins a call that closing must wait for; pair every SUCCESS with
+ * nb_host_leave().  The count goes up before the life is looked at, and
+ * closing looks at the count after it has changed the life: none slips
+ * through between. */
+static inline ndisbridge_status nb_host_enter(
     struct nb_host *host, bool while_closing)
 {
     uint32_t life;
 
-    nb_fetch_add(&host->hook_calls, 1);
+    nb_fetch_add(&host->calls, 1);
     life = nb_load(host->life);
-    if (life == NB_LIFE_OPEN || (while_closing && life == NB_LIFE_CLOSING)) {
-        nb_this_thread.hook_session = host->session;
+    if (life == NB_LIFE_OPEN || (while_closing && life == NB_LIFE_CLOSING))
         return NDISBRIDGE_STATUS_SUCCESS;
-    }
-    nb_fetch_sub(&host->hook_calls, 1);
+    nb_fetch_sub(&host->calls, 1);
     return life == NB_LIFE_FORKED ? NDISBRIDGE_STATUS_FORKED
                                   : NDISBRIDGE_STATUS_INVALID_STATE;
+}
+
+static inline void nb_host_leave(struct nb_host *host)
+{
+    nb_fetch_sub(&host->calls, 1);
+}
+
+/* The same for a hook call; pair with nb_host_leave_hook(). */
+static inline ndisbridge_status nb_host_enter_hook(
+    struct nb_host *host, bool while_closing)
+{
+    ndisbridge_status status = nb_host_enter(host, while_closing);
+
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        nb_this_thread.hook_session = host->session;
+    return status;
 }
 
 static inline void nb_host_leave_hook(struct nb_host *host)
 {
     nb_this_thread.hook_session = NULL;
-    nb_fetch_sub(&host->hook_calls, 1);
+    nb_host_leave(host);
 }
 
 #endif

@@ -217,13 +217,14 @@ ndisbridge_status ndisbridge_session_create(
 
 /* ---- close, destroy --------------------------------------------------- */
 
-/* Waits for hooks that began before the session was closing. */
-static ndisbridge_status wait_for_hooks(
+/* Waits for hooks, registrations and trims that began before the session was
+ * closing. */
+static ndisbridge_status wait_for_calls(
     struct nb_host *host, uint64_t deadline_ms)
 {
     const struct timespec pause = { 0, 200000 };
 
-    while (nb_load(&host->hook_calls) != 0) {
+    while (nb_load(&host->calls) != 0) {
         if (nb_now_ms() >= deadline_ms)
             return NDISBRIDGE_STATUS_TIMEOUT;
         nanosleep(&pause, NULL);
@@ -257,11 +258,11 @@ ndisbridge_status ndisbridge_session_close(
     if (!nb_compare_exchange(host->life, &life, NB_LIFE_CLOSING)
         && life == NB_LIFE_CLOSED)
         return NDISBRIDGE_STATUS_INVALID_STATE;
-    status = wait_for_hooks(host, deadline_ms);
+    status = wait_for_calls(host, deadline_ms);
     if (status == NDISBRIDGE_STATUS_SUCCESS)
         status = nb_table_close(&session->table, time_left(deadline_ms));
     if (status == NDISBRIDGE_STATUS_SUCCESS)
-        status = wait_for_hooks(host, deadline_ms);
+        status = wait_for_calls(host, deadline_ms);
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         return status;
     /* What a hook says here cannot be mended by who closes. */

@@ -111,7 +111,11 @@ ndisbridge_status ndisbridge_trim(
     ndisbridge_status status;
 
     NB_SESSION_ENTER(session);
+    status = nb_host_enter(&session->host, false);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
     status = nb_pool_trim(&session->pool, &count, 1);
+    nb_host_leave(&session->host);
     if (returned != NULL && status == NDISBRIDGE_STATUS_SUCCESS)
         *returned = count;
     return status;
@@ -320,8 +324,11 @@ ndisbridge_status ndisbridge_retain(ndisbridge_session *session,
 }
 
 static bool is_registered(ndisbridge_session *session, uint16_t if_type,
-    const uint32_t *indexes, uint32_t count)
+    const uint32_t *indexes, uint32_t count, uint32_t if_index)
 {
+    if (if_index != 0
+        && nb_table_find_if_index(&session->table, if_index) != NULL)
+        return true;
     for (uint32_t i = 0; i < count; i++)
         if (nb_table_find(&session->table,
                 (uint64_t)if_type << 48 | (uint64_t)indexes[i] << 24)
@@ -403,7 +410,8 @@ ndisbridge_status ndisbridge_release(ndisbridge_session *session,
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         return status;
     held = stays_held(session, flags);
-    if (is_registered(session, if_type, net_luid_indexes, count))
+    if (is_registered(
+            session, if_type, net_luid_indexes, count, if_index))
         status = NDISBRIDGE_STATUS_IN_USE;
     else if (held && !all_held(session, &masks))
         status = NDISBRIDGE_STATUS_INVALID_PARAMETER;

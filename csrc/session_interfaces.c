@@ -282,6 +282,9 @@ static void give_back(struct batch *batch, uint32_t i)
     }
 }
 
+/* Between nb_host_enter() and _leave(), so that a session that closes finds
+ * the interfaces in its table, and their marks in the store, or not at
+ * all. */
 static ndisbridge_status register_batch(struct batch *batch,
     ndisbridge_net_luid *net_luids, uint32_t *if_indexes)
 {
@@ -340,9 +343,16 @@ ndisbridge_status ndisbridge_register_interface(ndisbridge_session *session,
     NB_REQUIRE(if_index != NULL && information != NULL
         && information_length >= sizeof *information);
     assigned = *if_index;
-    NB_REQUIRE(hold_provider(&batch, provider));
-    register_batch(&batch, &confirmed, &wanted);
-    nb_fetch_sub(batch.provider_interfaces, 1);
+    status = nb_host_enter(&session->host, false);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    if (hold_provider(&batch, provider)) {
+        register_batch(&batch, &confirmed, &wanted);
+        nb_fetch_sub(batch.provider_interfaces, 1);
+    } else {
+        status = NDISBRIDGE_STATUS_INVALID_PARAMETER;
+    }
+    nb_host_leave(&session->host);
     if (status == NDISBRIDGE_STATUS_SUCCESS)
         *if_index = assigned;
     return status;
@@ -370,9 +380,14 @@ ndisbridge_status ndisbridge_register_interfaces(ndisbridge_session *session,
     NB_REQUIRE(if_indexes != NULL && statuses != NULL && net_luids != NULL
         && information != NULL && information_stride % 4 == 0
         && information_stride >= sizeof(ndisbridge_net_if_information));
+    status = nb_host_enter(&session->host, false);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
     confirmed = nb_allocate(memory, size);
-    if (confirmed == NULL)
+    if (confirmed == NULL) {
+        nb_host_leave(&session->host);
         return NDISBRIDGE_STATUS_RESOURCES;
+    }
     batch.progress = (uint8_t *)(confirmed + count) + count * sizeof(uint32_t);
     if (hold_provider(&batch, provider)) {
         status = register_batch(
@@ -385,6 +400,7 @@ ndisbridge_status ndisbridge_register_interfaces(ndisbridge_session *session,
         status = NDISBRIDGE_STATUS_INVALID_PARAMETER;
     }
     nb_deallocate(memory, confirmed, size);
+    nb_host_leave(&session->host);
     return status;
 }
 

@@ -42,6 +42,7 @@ from .constants import (
     StatusCode,
     TunnelType,
 )
+from .embedding import get_include, get_library, get_pkg_config_dir
 from .exceptions import (
     BufferTooShortError,
     DuplicateObjectIdError,
@@ -140,6 +141,9 @@ __all__ = [
     "TunnelType",
     "constants",
     "exceptions",
+    "get_include",
+    "get_library",
+    "get_pkg_config_dir",
     "persistence",
     "structures",
 ]

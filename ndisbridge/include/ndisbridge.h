@@ -1576,7 +1576,8 @@ ndisbridge_status ndisbridge_retain_net_luids(
 /** Gives retained indexes up for good, all or none, in one call of the
  *  release hook.  They need not be leased here.
  *
- *  @retval IN_USE             one is the NET_LUID of a registered interface
+ *  @retval IN_USE             one is the NET_LUID, or if_index the ifIndex,
+ *                             of a registered interface
  *  @retval INVALID_PARAMETER  one is not retained
  *  @retval other              what the hook said; all stay retained
  *

@@ -12,13 +12,11 @@ registered under the kernel's ifIndex with its values published.
 from __future__ import annotations
 
 import contextlib
-import enum
 import os
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import overload
 
 from .. import _native
 from ..exceptions import (
@@ -37,6 +35,7 @@ from ..persistence import (
 from ..persistence.records import SessionInfo
 from ..provider import Identity, Interface, InterfaceInformation, Provider
 from ..session import Session
+from .adoption import AdoptedLink, Adoption, AdoptionState, state_of
 from .compartments import CompartmentError, current_compartment
 from .links import (
     LinuxLink,
@@ -67,96 +66,6 @@ PROVIDER_NAME = "linux"
 _ATTEMPTS = 5
 # What a store says of one identity, as opposed to what is wrong with it.
 _REFUSED = (IdentityInUseError, IdentityConflictError, NotRetainedError)
-
-
-class AdoptionState(enum.Enum):
-    """What an adoption has found a link to be."""
-
-    NEW = "new"
-    KNOWN = "known"
-    #: Known, under another name.
-    RENAMED = "renamed"
-    #: Known by its tag, from another compartment.
-    MOVED = "moved"
-
-
-@dataclass(frozen=True, slots=True)
-class AdoptedLink:
-    """One link of the host and the identity that it has."""
-
-    link: LinuxLink
-    #: The identity, as the store has it now.
-    record: IdentityRecord
-    state: AdoptionState
-    #: Registered here; None if it could not be, for the reason in error.
-    interface: Interface | None
-    #: IdentityInUseError if another process has it registered.
-    error: Exception | None = None
-    #: Name last seen, if it is another one now.
-    previous_name: str = ""
-
-    @property
-    def name(self) -> str:
-        """The link's name, now."""
-        return self.link.name
-
-    @property
-    def if_index(self) -> int:
-        """The kernel's ifIndex."""
-        return self.link.if_index
-
-    @property
-    def net_luid(self) -> NetLuid:
-        """The NET_LUID, for ever."""
-        return NetLuid(self.record.net_luid)
-
-    @property
-    def interface_guid(self) -> uuid.UUID:
-        """The interface GUID, for ever."""
-        return self.record.interface_guid
-
-    @property
-    def key(self) -> str:
-        """The name first seen, which is the identity's key."""
-        return self.record.key
-
-    @property
-    def alias(self) -> str:
-        """ifAlias: the kernel's if it has one, otherwise the store's."""
-        return self.link.alias or self.record.alias
-
-
-class Adoption(Sequence[AdoptedLink]):
-    """
-    What one adoption has found: the links, as the kernel lists them.
-    """
-
-    def __init__(
-        self,
-        compartment: str,
-        links: Sequence[AdoptedLink],
-        unstacked: Sequence[tuple[int, int]],
-    ) -> None:
-        #: Name of the network namespace; "" for the initial one.
-        self.compartment = compartment
-        self._links = tuple(links)
-        #: (higher, lower) ifIndexes of rows that would close a loop.
-        self.unstacked = tuple(unstacked)
-
-    def __len__(self) -> int:
-        return len(self._links)
-
-    @overload
-    def __getitem__(self, i: int) -> AdoptedLink: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[AdoptedLink]: ...
-    def __getitem__(
-        self, i: int | slice
-    ) -> AdoptedLink | Sequence[AdoptedLink]:
-        return self._links[i]
-
-    def __iter__(self) -> Iterator[AdoptedLink]:
-        return iter(self._links)
 
 
 class LinuxHost:
@@ -220,7 +129,7 @@ class LinuxHost:
                 AdoptedLink(
                     match.link,
                     record,
-                    _state_of(match),
+                    state_of(match),
                     done if isinstance(done, Interface) else None,
                     done if isinstance(done, Exception) else None,
                     match.previous_name,
@@ -337,8 +246,21 @@ class LinuxHost:
             for link, record, fact in zip(links, records, facts, strict=True)
         }
         for net_luid, (interface, fact) in list(self._registered.items()):
-            if now.get(net_luid) != (interface.if_index, fact):
+            if now.get(net_luid) != (
+                interface.if_index,
+                fact,
+            ) or not self._is_here(interface):
                 self._deregister(interface)
+
+    def _is_here(self, interface: Interface) -> bool:
+        """Whether nobody else has deregistered it."""
+        try:
+            if_index = self.session.get_interface_index_from_net_luid(
+                interface.net_luid
+            )
+        except InterfaceNotFoundError:
+            return False
+        return bool(if_index == interface.if_index)
 
     def _deregister(self, interface: Interface) -> None:
         with contextlib.suppress(InterfaceNotFoundError):
@@ -443,6 +365,8 @@ class LinuxHost:
                 self.session.add_if_stack_entry(*row)
             except StackLoopError:
                 loops.append(row)
+            except InterfaceNotFoundError:
+                rows.discard(row)
         self._rows = rows - set(loops)
         return loops
 
@@ -473,13 +397,3 @@ def _elsewhere(record: IdentityRecord) -> SessionInfo | None:
     """The other process that has it registered, if one has."""
     holder = record.in_use_by
     return None if holder is None or holder.pid == os.getpid() else holder
-
-
-def _state_of(match: Match) -> AdoptionState:
-    if match.record is None:
-        return AdoptionState.NEW
-    if match.moved:
-        return AdoptionState.MOVED
-    return (
-        AdoptionState.RENAMED if match.previous_name else AdoptionState.KNOWN
-    )

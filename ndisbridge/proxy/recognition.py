@@ -100,6 +100,7 @@ def recognise(
                 record
                 for record in (index.get(key, ()) if key else ())
                 if record.net_luid not in taken
+                and _may_be(link, record.attributes)
             ]
             if candidates:
                 # Of equals the one that has the name.
@@ -161,6 +162,20 @@ def new_key(name: str, taken: set[str]) -> str:
         key, number = f"{name}#{number}", number + 1
     taken.add(key)
     return key
+
+
+def _may_be(link: LinuxLink, attributes: Mapping[str, str]) -> bool:
+    """
+    Whether a device can be the one that an identity remembers: neither its
+    kind nor its permanent address ever changes.  What matters for a tag
+    that has outlived its identity, whose NET_LUID is now another device's.
+    """
+    if attributes.get(KIND, link.kind) != link.kind:
+        return False
+    address = attributes.get(PERMANENT_ADDRESS)
+    return not address or address == (
+        link.permanent_address.hex(":") if link.is_hardware else ""
+    )
 
 
 def _index(

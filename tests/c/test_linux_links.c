@@ -4,9 +4,6 @@
  * well-formed, cut off anywhere, over-long, nested, interrupted, failed, and
  * mutated at random.  Attribute numbers come from the system's headers, so
  * that the parser's own are checked against them.
- *
- * Build: cc -std=c11 -fsanitize=address,undefined test_linux_links.c
- *        csrc/netlink.c csrc/linux_link*.c
  */
 #ifndef __linux__
 
@@ -30,14 +27,7 @@ int main(void)
 #include <stdlib.h>
 
 #include "../../csrc/linux_links.h"
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
+#include "check.h"
 
 enum { SEQUENCE = 77, ROOM = 16384 };
 
@@ -49,7 +39,7 @@ static struct {
 
 static void put(const void *bytes, size_t size)
 {
-    CHECK(size <= ROOM - out.size);
+    REQUIRE(size <= ROOM - out.size);
     if (size > 0)
         memcpy(out.bytes + out.size, bytes, size);
     out.size += size;
@@ -164,7 +154,7 @@ static enum nb_dump_state feed_bytes(
     uint8_t *copy = malloc(size > 0 ? size : 1);
     enum nb_dump_state state;
 
-    CHECK(copy != NULL);
+    REQUIRE(copy != NULL);
     if (size > 0)
         memcpy(copy, bytes, size);
     memset(links, 0xA5, sizeof links);
@@ -671,17 +661,7 @@ static void check_any(const uint8_t *bytes, size_t size)
     (void)nb_dump_feed(&dump, bytes, size);
 }
 
-static uint64_t random_state = UINT64_C(0x9E3779B97F4A7C15);
-
-static uint32_t random_below(uint32_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 16) % limit);
-}
-
-static void test_mutations(void)
+static void test_mutations(uint64_t seed)
 {
     static uint8_t bytes[ROOM];
     size_t size;
@@ -692,19 +672,19 @@ static void test_mutations(void)
     put_full_link();
     put_done();
     size = out.size;
-    for (uint32_t round = 0; round < 200000; round++) {
-        uint32_t changes = 1 + random_below(6);
-        size_t cut = round % 3 == 0 ? random_below((uint32_t)size) : size;
+    for (uint32_t round = 0; round < 200000 / CHECK_SLOWNESS; round++) {
+        uint32_t changes = 1 + check_below(&seed, 6);
+        size_t cut = round % 3 == 0 ? check_below(&seed, (uint32_t)size) : size;
 
         memcpy(bytes, out.bytes, size);
         for (uint32_t i = 0; i < changes; i++) {
             static const uint8_t edges[] = { 0, 1, 3, 4, 5, 0x7F, 0x80,
                 0xFF };
-            uint32_t at = random_below((uint32_t)size);
+            uint32_t at = check_below(&seed, (uint32_t)size);
 
-            bytes[at] = random_below(2)
-                ? edges[random_below(sizeof edges)]
-                : (uint8_t)random_below(256);
+            bytes[at] = check_below(&seed, 2)
+                ? edges[check_below(&seed, sizeof edges)]
+                : (uint8_t)check_below(&seed, 256);
         }
         check_any(bytes, cut);
     }
@@ -729,7 +709,7 @@ static void test_this_host(void)
     while (status == NDISBRIDGE_STATUS_BUFFER_TOO_SHORT) {
         ndisbridge_linux_link *all = calloc(count, sizeof *all);
 
-        CHECK(all != NULL);
+        REQUIRE(all != NULL);
         status = ndisbridge_get_linux_links(all, &count, &error);
         if (status == NDISBRIDGE_STATUS_SUCCESS)
             for (uint32_t i = 0; i < count; i++)
@@ -741,6 +721,8 @@ static void test_this_host(void)
 
 int main(void)
 {
+    uint64_t seed = check_begin("linux_links");
+
     test_full_link();
     test_truncated();
     test_lengths();
@@ -751,10 +733,9 @@ int main(void)
     test_types();
     test_alias();
     test_details();
-    test_mutations();
+    test_mutations(seed);
     test_this_host();
-    puts("linux_links: ok");
-    return 0;
+    return check_end();
 }
 
 #endif

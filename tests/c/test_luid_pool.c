@@ -198,6 +198,37 @@ static void test_if_indexes(void)
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
 }
 
+/* A round takes every block that can be had before it begins again. */
+static void test_if_index_round(void)
+{
+    struct block_store *store = store_make(3);
+    struct store_member member;
+    ndisbridge_session_config config;
+    ndisbridge_session *session;
+    uint32_t index, kept, count = 3 * BLOCK - 5000;
+
+    store_join(&member, store, 1);
+    config = check_config(&member.hooks);
+    config.if_index_first = 5000;
+    CHECK_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
+    for (uint32_t i = 0; i < 3 * count; i++) {
+        CHECK_STATUS(ndisbridge_allocate_if_index(session, &index), SUCCESS);
+        CHECK_EQUAL(index, 5000 + i % count);
+        CHECK_STATUS(ndisbridge_free_if_index(session, index), SUCCESS);
+        /* Not even a trim brings a freed one back early. */
+        if (i == count / 2)
+            CHECK_STATUS(ndisbridge_trim(session, NULL), SUCCESS);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        CHECK_STATUS(ndisbridge_allocate_if_index(session, &index), SUCCESS);
+    CHECK_STATUS(ndisbridge_allocate_if_index(session, &kept), RESOURCES);
+    CHECK_STATUS(ndisbridge_free_if_index(session, 7777), SUCCESS);
+    CHECK_STATUS(ndisbridge_allocate_if_index(session, &kept), SUCCESS);
+    CHECK_EQUAL(kept, 7777);
+    CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+    store_free(store);
+}
+
 /* ---- two sessions of one store ----------------------------------------- */
 
 static void test_two_sessions(void)
@@ -613,6 +644,7 @@ int main(void)
     random_state = check_begin("test_luid_pool");
     test_arguments();
     test_if_indexes();
+    test_if_index_round();
     test_two_sessions();
     test_retain(true);
     test_retain(false);

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""
+Header, cdef, exported symbols, ctypes, constants, exceptions and layouts
+say the same.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import ndisbridge as ndis
+from ndisbridge import _native, constants, ctypes_api, exceptions, structures
+from ndisbridge._ndisbridge import ffi, lib
+
+pytestmark = pytest.mark.smoke
+
+
+@pytest.fixture(scope="module")
+def header() -> str:
+    from pathlib import Path
+
+    path = Path(ndis.get_include()) / "ndisbridge.h"
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def declarations(header: str) -> str:
+    """The slice without its comments."""
+    begin, end = "/* cffi: begin */", "/* cffi: end */"
+    part = header[header.index(begin) + len(begin) : header.index(end)]
+    return re.sub(r"/\*.*?\*/", "", part, flags=re.DOTALL)
+
+
+def declared_functions(declarations: str) -> set[str]:
+    return set(re.findall(r"\b(ndisbridge_\w+)\((?!\*)", declarations))
+
+
+def test_header_is_all_in_the_slice(header: str, declarations: str) -> None:
+    """Nothing public is declared outside the markers but the version."""
+    outside = header.replace(
+        header[
+            header.index("/* cffi: begin */") : header.index("/* cffi: end */")
+        ],
+        "",
+    )
+    outside = re.sub(r"/\*.*?\*/", "", outside, flags=re.DOTALL)
+    assert declared_functions(outside) == set()
+    assert re.findall(r"#define (NDISBRIDGE_\w+) \S", outside) == [
+        "NDISBRIDGE_VERSION"
+    ]
+
+
+def test_cdef_has_every_function(declarations: str) -> None:
+    """cffi's module has the functions of the header and no other."""
+    functions = {n for n in dir(lib) if n.startswith("ndisbridge_")}
+    assert functions == declared_functions(declarations)
+
+
+def test_cdef_has_every_constant(declarations: str) -> None:
+    """cffi's module has the constants of the header and no other."""
+    names = set(re.findall(r"\b(NDISBRIDGE_\w+)\s*=", declarations))
+    names |= set(re.findall(r"#define (NDISBRIDGE_\w+)", declarations))
+    assert {n for n in dir(lib) if n.startswith("NDISBRIDGE_")} == names
+
+
+def test_exported_symbols(declarations: str) -> None:
+    """The library exports the functions of the header and nothing else."""
+    if shutil.which("nm") is None:
+        pytest.skip("no nm here (binutils)")
+    out = subprocess.run(
+        ["nm", "-D", "--defined-only", ndis.get_library()],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    exported = {line.split()[-1].split("@")[0] for line in out.splitlines()}
+    assert exported == declared_functions(declarations)
+
+
+def test_library_has_no_python() -> None:
+    """The core needs nothing of Python."""
+    if shutil.which("nm") is None:
+        pytest.skip("no nm here (binutils)")
+    out = subprocess.run(
+        ["nm", "-D", "--undefined-only", ndis.get_library()],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert not re.search(r"\b_?Py", out)
+
+
+def test_version(header: str) -> None:
+    """Header, library, package and metadata have one version."""
+    from importlib.metadata import version
+
+    (text,) = re.findall(r'NDISBRIDGE_VERSION "([^"]+)"', header)
+    assert ndis.__version__ == text == version("ndisbridge")
+
+
+def test_statuses_have_names_and_classes() -> None:
+    """Every failure status has a name and exactly one exception class."""
+    classes = {
+        cls.status: cls
+        for cls in vars(exceptions).values()
+        if isinstance(cls, type) and issubclass(cls, exceptions.NdisError)
+    }
+    for code in constants.StatusCode:
+        assert _native.status_string(code) == f"NDIS_STATUS_{code.name}"
+        if code < 0:
+            assert classes.pop(code).__doc__
+            assert exceptions.error_for(code).status == code
+    assert classes == {}
+
+
+def test_status_values(declarations: str) -> None:
+    """Each status is the hexadecimal number that its comment gives."""
+    from pathlib import Path
+
+    text = (Path(ndis.get_include()) / "ndisbridge.h").read_text()
+    pairs = re.findall(
+        r"\(0x([0-9A-F]{8})\)[^=]*?NDISBRIDGE_STATUS_(\w+) = (-?\d+)", text
+    )
+    assert len(pairs) == len(constants.StatusCode) - 1
+    for number, name, value in pairs:
+        assert int(number, 16) == int(value) & 0xFFFFFFFF, name
+
+
+def snake(name: str) -> str:
+    """ifHCInOctets -> if_hc_in_octets."""
+    name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
+    return re.sub(r"([a-z\d])([A-Z])", r"\1_\2", name).lower()
+
+
+#: Names that the rule above does not make: kept as NDIS spells them.
+SPELLED = {
+    "query_object_handler": "query_object_handler",
+    "in_n_ucast_pkts": "in_nucast_pkts",
+    "out_n_ucast_pkts": "out_nucast_pkts",
+    "out_q_len": "out_qlen",
+    "im_device_instance_context": "im_device_instance_context",
+}
+
+
+def layouts() -> list[tuple[str, dict]]:
+    from pathlib import Path
+
+    root = Path(__file__).parent.parent
+    data = json.loads((root / "csrc" / "ndis_constants.json").read_text())
+    return sorted(data["layouts"].items())
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"), layouts(), ids=[name for name, _ in layouts()]
+)
+def test_layout(name: str, layout: dict) -> None:
+    """Size and offsets of a structure are those of the real headers."""
+    if ctypes.sizeof(ctypes.c_void_p) != 8:
+        pytest.skip("layouts are compared on 64-bit machines")
+    wanted = layout["x86_64"]
+    c_name = "ndisbridge_" + name.lower().removeprefix("ndis_")
+    c_type = ffi.typeof(c_name)
+    assert ffi.sizeof(c_type) == wanted["size"]
+    if c_type.kind == "primitive":
+        # NET_LUID: bit-fields there, shifts here (test_conformance.py).
+        assert name == "NET_LUID"
+        return
+    for (ours, field), theirs in zip(
+        c_type.fields, wanted["fields"], strict=True
+    ):
+        expected = snake(theirs["name"])
+        assert ours == SPELLED.get(expected, expected)
+        assert field.offset == theirs["offset"], ours
+        assert ffi.sizeof(field.type) == theirs["size"], ours
+
+
+def test_every_layout_is_there() -> None:
+    """All 22 layouts of the data are compared above."""
+    assert len(layouts()) == 22
+
+
+def test_ctypes_agrees() -> None:
+    """Sizes, offsets and prototypes of ctypes are cffi's."""
+    library = ctypes_api.load()
+    assert set(ctypes_api.FUNCTIONS) == {
+        n for n in dir(lib) if n.startswith("ndisbridge_")
+    }
+    for name, c_type in ctypes_api.TYPES.items():
+        cffi_type = ffi.typeof(name)
+        if cffi_type.kind != "struct":
+            continue
+        assert ctypes.sizeof(c_type) == ffi.sizeof(cffi_type)
+        for member, field in cffi_type.fields:
+            assert getattr(c_type, member).offset == field.offset
+    for name in ctypes_api.FUNCTIONS:
+        prototype = ffi.typeof(getattr(lib, name))
+        assert len(getattr(library, name).argtypes) == len(prototype.args)
+
+
+def test_dataclasses_agree() -> None:
+    """The dataclasses have the members of their structures, in order."""
+    for cls in structures.Structure.__subclasses__():
+        if cls.__module__ != structures.__name__ or not cls._c_name:
+            continue
+        names = [n for n, _ in ffi.typeof(f"ndisbridge_{cls._c_name}").fields]
+        assert list(cls.__dataclass_fields__) == [
+            n for n in names if n != "header"
+        ]
+
+
+def test_enums_are_the_compiled_ones() -> None:
+    """No enumeration of Python has a value of its own."""
+    assert constants.IfType.TUNNEL == lib.NDISBRIDGE_IF_TYPE_TUNNEL
+    assert constants.Oid.GEN_ALIAS == lib.NDISBRIDGE_OID_GEN_ALIAS
+    for member in constants.StatusCode:
+        assert member == getattr(lib, f"NDISBRIDGE_STATUS_{member.name}")
+
+
+@pytest.mark.parametrize(
+    ("compiler", "standard"), [("gcc", "c99"), ("g++", "c++11")]
+)
+def test_header_compiles(compiler: str, standard: str, tmp_path) -> None:
+    """The header is clean as C99 and as C++11."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler} here")
+    suffix = "c" if compiler == "gcc" else "cc"
+    source = tmp_path / f"header.{suffix}"
+    source.write_text("#include <ndisbridge.h>\nint main(void){return 0;}\n")
+    subprocess.run(
+        [
+            compiler,
+            f"-std={standard}",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            "-fsyntax-only",
+            f"-I{ndis.get_include()}",
+            str(source),
+        ],
+        check=True,
+    )
