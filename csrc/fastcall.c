@@ -191,8 +191,10 @@ static PyObject *core_get_if_index(PyObject *object, PyObject *net_luid)
         return NULL;
     status = ndisbridge_get_interface_index_from_net_luid(
         self->session, &if_index, value);
-    if (status != NDISBRIDGE_STATUS_SUCCESS)
+    if (status != NDISBRIDGE_STATUS_SUCCESS) {
+        drop_parked();
         return fail(self->raise_status, status);
+    }
     return PyLong_FromUnsignedLong(if_index);
 }
 
@@ -207,8 +209,10 @@ static PyObject *core_get_net_luid(PyObject *object, PyObject *if_index)
         return NULL;
     status = ndisbridge_get_net_luid_from_interface_index(
         self->session, &net_luid, value);
-    if (status != NDISBRIDGE_STATUS_SUCCESS)
+    if (status != NDISBRIDGE_STATUS_SUCCESS) {
+        drop_parked();
         return fail(self->raise_status, status);
+    }
     return PyLong_FromUnsignedLongLong(net_luid);
 }
 
@@ -722,16 +726,45 @@ static ndisbridge_status call_query(HandlerContext *self, uint32_t object_id,
     return status;
 }
 
+/* Calls that a handler makes drop what is parked before they begin: what an
+ * earlier handler of the same batch left is put aside meanwhile. */
+static PyObject *put_aside(void)
+{
+    PyObject *earlier = parked;
+
+    parked = NULL;
+    return earlier;
+}
+
+/* Puts what this handler has left behind what was put aside. */
+static void put_back(PyObject *earlier)
+{
+    PyObject *mine = parked;
+    Py_ssize_t end;
+
+    if (earlier == NULL)
+        return;
+    parked = earlier;
+    if (mine == NULL)
+        return;
+    end = PyList_Size(earlier);
+    if (PyList_SetSlice(earlier, end, end, mine) != 0)
+        PyErr_Clear();
+    Py_DECREF(mine);
+}
+
 static ndisbridge_status python_query(void *context, uint32_t object_id,
     uint32_t *output_buffer_length, void *output_buffer)
 {
     PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *earlier = put_aside();
     ndisbridge_status status;
 
     /* A handler may deregister and drop everything but this. */
     Py_INCREF((PyObject *)context);
     status = call_query(
         context, object_id, output_buffer_length, output_buffer);
+    put_back(earlier);
     Py_DECREF((PyObject *)context);
     PyGILState_Release(state);
     return status;
@@ -760,11 +793,13 @@ static ndisbridge_status python_set(void *context, uint32_t object_id,
     uint32_t input_buffer_length, const void *input_buffer)
 {
     PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *earlier = put_aside();
     ndisbridge_status status;
 
     Py_INCREF((PyObject *)context);
     status =
         call_set(context, object_id, input_buffer, input_buffer_length);
+    put_back(earlier);
     Py_DECREF((PyObject *)context);
     PyGILState_Release(state);
     return status;

@@ -59,6 +59,18 @@ def check(status: int) -> None:
         raise_parked(status)
 
 
+def take_handled() -> list[BaseException]:
+    """
+    Take what handlers have raised whose failure did not end the call; raise
+    what nobody may swallow, such as KeyboardInterrupt.
+    """
+    exceptions = _fastcall.take_parked()
+    for exception in exceptions:
+        if not isinstance(exception, Exception):
+            raise exception
+    return list(exceptions)
+
+
 # ---------------------------------------------------------------------------
 # NET_LUIDs
 
@@ -349,14 +361,19 @@ def buffer_address(buffer: Any, *, writable: bool = False) -> Any:
     return ffi.from_buffer("uint8_t[]", buffer, require_writable=writable)
 
 
+def _check_uint32(view: memoryview) -> None:
+    native = "@=<" if _LITTLE else "@=>"
+    if view.itemsize != 4 or view.format.lstrip(native) not in set("IiLl"):
+        raise TypeError("indexes must be a buffer of uint32, or ints")
+
+
 def as_indexes(indexes: Any) -> Any:
     """A cdata uint32_t[] over a buffer of uint32, or over a copy."""
     try:
         view = memoryview(indexes)
     except TypeError:
         view = memoryview(array("I", indexes))
-    if view.itemsize != 4 or view.format not in {"I", "L", "=I", "<I", "i"}:
-        raise TypeError("indexes must be a buffer of uint32, or ints")
+    _check_uint32(view)
     return ffi.from_buffer("uint32_t[]", view)
 
 
@@ -542,6 +559,7 @@ class Core:
 
     def allocate_many(self, out: Any, if_type: int) -> None:
         _fastcall.take_parked()
+        _check_uint32(memoryview(out))
         indexes = ffi.from_buffer("uint32_t[]", out, require_writable=True)
         check(
             lib.ndisbridge_allocate_net_luid_indexes(
@@ -894,7 +912,7 @@ class Core:
             count,
             oid,
         )
-        exceptions = _fastcall.take_parked()
+        exceptions = take_handled()
         if status not in {_SUCCESS, _FAILURE}:
             raise error_for(status)
         return (
@@ -914,13 +932,16 @@ class Core:
 
     def if_table(self, level: int) -> memoryview:
         _fastcall.take_parked()
-        return _copy_table(
+        table = _copy_table(
             lambda rows, count: lib.ndisbridge_get_if_table(
                 self._session, rows, count, level
             ),
             "ndisbridge_mib_if_row2[]",
             self.interface_count(),
         )
+        # A row whose handler fails is there, with what is known without it.
+        take_handled()
+        return table
 
     def if_entry(self, net_luid: int, level: int) -> bytes:
         _fastcall.take_parked()
@@ -928,6 +949,7 @@ class Core:
         check(
             lib.ndisbridge_get_if_entry(self._session, out, net_luid, level)
         )
+        take_handled()
         return bytes(ffi.buffer(out))
 
 

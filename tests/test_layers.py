@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Arrows point one way, in C and in Python."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CSRC = ROOT / "csrc"
+PACKAGE = ROOT / "ndisbridge"
+
+#: Headers of the core; each may be included by those after it.
+C_LAYERS = [
+    "ndisbridge.h",
+    "platform.h",
+    "thread.h",
+    "host.h",
+    "luid_bitmap.h",
+    "luid_pool.h",
+    "if_table.h",
+    "oid_catalog.h",
+    "if_values.h",
+    "if_stack.h",
+    "oid_dispatch.h",
+    "session.h",
+    "netlink.h",
+    "linux_links.h",
+]
+#: Modules; each may import those before it.
+PYTHON_LAYERS = [
+    "persistence",
+    "_ndisbridge",
+    "_fastcall",
+    "exceptions",
+    "constants",
+    "rfc2863",
+    "_native",
+    "embedding",
+    "ctypes_api",
+    "net_luid",
+    "structures",
+    "provider",
+    "session",
+    "proxy",
+    "__init__",
+    "cli",
+    "__main__",
+]
+
+
+def c_includes(path: Path) -> list[str]:
+    return [
+        Path(name).name
+        for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M)
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(CSRC.glob("*.[ch]")), ids=lambda path: path.name
+)
+def test_c_includes_point_up(path: Path) -> None:
+    """A file of the core includes only headers above its own."""
+    own = path.with_suffix(".h").name
+    limit = C_LAYERS.index(own) if own in C_LAYERS else len(C_LAYERS)
+    for name in c_includes(path):
+        assert name in C_LAYERS, f"{path.name} includes unknown {name}"
+        assert C_LAYERS.index(name) <= limit, f"{path.name} includes {name}"
+
+
+def test_only_fastcall_knows_python() -> None:
+    """No other file of the core includes Python.h."""
+    found = {
+        path.name for path in CSRC.glob("*.[ch]") if "<Python.h>" in path.read_text()
+    }
+    assert found == {"fastcall.c"}
+
+
+def test_only_links_do_io() -> None:
+    """No other file of the core opens, reads or writes anything."""
+    io = re.compile(
+        r"<(sys/socket|sys/ioctl|fcntl|linux/\w+|net/if)\.h>|\b(fopen|socket)\("
+    )
+    found = {
+        path.name for path in CSRC.glob("*.[ch]") if io.search(path.read_text())
+    }
+    assert found <= {
+        path.name
+        for path in CSRC.glob("*.[ch]")
+        if path.name.startswith(("linux_link", "netlink"))
+    }
+
+
+def test_no_fences() -> None:
+    """No stand-alone fence, and no order but in platform.h's names."""
+    for path in CSRC.glob("*.[ch]"):
+        text = path.read_text()
+        assert "atomic_thread_fence" not in text, path.name
+        if path.name != "platform.h":
+            assert "memory_order_" not in text, path.name
+
+
+def layer(module: str) -> str:
+    """The layer of a dotted name below ndisbridge."""
+    return module.split(".")[0] or "__init__"
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of ours that a file imports when it is imported itself."""
+    relative = path.relative_to(PACKAGE)
+    package = list(relative.parts[:-1])
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            if node.module:
+                names.add(".".join([*base, node.module]))
+            else:
+                names |= {".".join([*base, a.name]) for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module.split(".")[0] == "ndisbridge":
+                names.add(node.module.partition(".")[2])
+    return names
+
+
+def type_checking_only(path: Path) -> set[str]:
+    """Modules that are imported for types only."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if (
+            isinstance(node, ast.If)
+            and isinstance(node.test, ast.Name)
+            and node.test.id == "TYPE_CHECKING"
+        ):
+            for each in node.body:
+                if isinstance(each, ast.ImportFrom) and each.module:
+                    names.add(each.module)
+    return names
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(PACKAGE.rglob("*.py")),
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_python_imports_point_up(path: Path) -> None:
+    """A module imports only modules of layers above its own."""
+    relative = path.relative_to(PACKAGE).with_suffix("")
+    own = PYTHON_LAYERS.index(relative.parts[0])
+    for name in imported(path) - type_checking_only(path):
+        found = layer(name)
+        assert found in PYTHON_LAYERS, f"{relative} imports unknown {name}"
+        assert PYTHON_LAYERS.index(found) <= own, f"{relative} imports {name}"
+
+
+def test_only_native_calls_c() -> None:
+    """Only _native calls functions of cffi's lib."""
+    for path in PACKAGE.rglob("*.py"):
+        if path.name in {"_native.py", "ctypes_api.py"}:
+            continue
+        assert not re.search(r"\blib\.ndisbridge_", path.read_text()), path
