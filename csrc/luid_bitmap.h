@@ -140,8 +140,8 @@ bool nb_bitmap_block_is_empty(struct nb_bitmap *bitmap, uint32_t block);
 
 /* Takes an empty block out of the leased ones; false if it is not empty.
  * retained gets what nb_bitmap_lease() would need to lease it again.  Call
- * between nb_bitmap_unlease_begin and _end, and give the block back to the
- * store before the end. */
+ * between nb_bitmap_unlease_begin and _end, one thread at a time, and give the
+ * block back to the store before the end. */
 bool nb_bitmap_unlease(struct nb_bitmap *bitmap, uint32_t block,
     uint64_t retained[NB_BLOCK_WORDS]);
 void nb_bitmap_unlease_begin(struct nb_bitmap *bitmap);

@@ -19,7 +19,7 @@ ndisbridge_status nb_pool_init(
         nb_allocate(&host->memory, SPACES * sizeof *pool->spaces);
     if (pool->spaces == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
-    if (pthread_mutex_init(&pool->own_leases, NULL) != 0) {
+    if (pthread_mutex_init(&pool->moving, NULL) != 0) {
         nb_deallocate(
             &host->memory, pool->spaces, SPACES * sizeof *pool->spaces);
         pool->spaces = NULL;
@@ -38,7 +38,7 @@ void nb_pool_destroy(struct nb_pool *pool)
     nb_deallocate(
         &pool->host->memory, pool->spaces, SPACES * sizeof *pool->spaces);
     pool->spaces = NULL;
-    pthread_mutex_destroy(&pool->own_leases);
+    pthread_mutex_destroy(&pool->moving);
 }
 
 static NB_NOINLINE struct nb_space *make_space(
@@ -95,7 +95,7 @@ static ndisbridge_status lease_own(struct nb_pool *pool,
 {
     uint32_t leased = 0;
 
-    pthread_mutex_lock(&pool->own_leases);
+    pthread_mutex_lock(&pool->moving);
     for (uint32_t block = lowest; block <= highest && leased < count;
          block++) {
         ndisbridge_block_mask lease;
@@ -106,7 +106,7 @@ static ndisbridge_status lease_own(struct nb_pool *pool,
         lease.block = block;
         leased += publish_block(space, &lease);
     }
-    pthread_mutex_unlock(&pool->own_leases);
+    pthread_mutex_unlock(&pool->moving);
     return leased > 0 ? NDISBRIDGE_STATUS_SUCCESS
                       : NDISBRIDGE_STATUS_RESOURCES;
 }
@@ -402,18 +402,18 @@ static uint32_t unlease_some(struct nb_space *space,
 static ndisbridge_status trim_space(struct nb_pool *pool,
     struct nb_space *space, uint32_t *returned, uint32_t keep)
 {
-    bool own = pool->host->hooks.lease_blocks == NULL;
     ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
 
     nb_bitmap_unlease_begin(&space->bitmap);
-    if (own)
-        pthread_mutex_lock(&pool->own_leases);
     for (uint32_t block = 0;
          block < NB_BLOCKS && status == NDISBRIDGE_STATUS_SUCCESS;) {
         ndisbridge_block_mask taken[TRIM_BLOCKS];
         uint32_t blocks[TRIM_BLOCKS];
-        uint32_t count = unlease_some(space, taken, &block, &keep);
+        uint32_t count;
 
+        pthread_mutex_lock(&pool->moving);
+        count = unlease_some(space, taken, &block, &keep);
+        pthread_mutex_unlock(&pool->moving);
         for (uint32_t i = 0; i < count; i++)
             blocks[i] = taken[i].block;
         status = return_blocks(pool, space->if_type, blocks, count);
@@ -424,8 +424,6 @@ static ndisbridge_status trim_space(struct nb_pool *pool,
                 nb_bitmap_lease(
                     &space->bitmap, taken[i].block, taken[i].mask);
     }
-    if (own)
-        pthread_mutex_unlock(&pool->own_leases);
     nb_bitmap_unlease_end(&space->bitmap);
     return status;
 }

@@ -32,7 +32,9 @@ struct nb_space {
 struct nb_pool {
     struct nb_host *host;
     _Atomic(struct nb_space *) *spaces;  /* 65,536 */
-    pthread_mutex_t own_leases;  /* without a hook: one leases at a time */
+    /* Never held in a hook: one thread at a time takes blocks out, or, if
+     * there is no hook, leases them. */
+    pthread_mutex_t moving;
     uint32_t if_index_first;
 };
 

@@ -50,9 +50,7 @@ check(
 check(
     lib.ndisbridge_allocate_net_luid_index(session, net_luid_index, ethernet)
 )
-check(
-    lib.ndisbridge_make_net_luid(net_luid, ethernet, net_luid_index.value)
-)
+check(lib.ndisbridge_make_net_luid(net_luid, ethernet, net_luid_index.value))
 check(
     lib.ndisbridge_register_interface(
         session,

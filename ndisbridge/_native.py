@@ -59,6 +59,15 @@ def check(status: int) -> None:
         raise_parked(status)
 
 
+def check_quiet(status: int) -> None:
+    """
+    Raise for a failure status of a call that runs no Python code: what is
+    parked then is left of an earlier one, whose failure was nobody's.
+    """
+    if status != _SUCCESS:
+        raise error_for(status)
+
+
 def take_handled() -> list[BaseException]:
     """
     Take what handlers have raised whose failure did not end the call; raise
@@ -146,7 +155,7 @@ def list_oids() -> list[int]:
     count = ffi.new("uint32_t *", 0)
     lib.ndisbridge_list_oids(ffi.NULL, count)
     oids = ffi.new("uint32_t[]", count[0])
-    check(lib.ndisbridge_list_oids(oids, count))
+    check_quiet(lib.ndisbridge_list_oids(oids, count))
     return list(oids)
 
 
@@ -537,7 +546,7 @@ class Core:
                 setattr(c_hooks, name, getattr(lib, f"nb_py_{name}"))
             config.hooks = c_hooks
         out = ffi.new("ndisbridge_session **")
-        check(lib.ndisbridge_session_create(out, config))
+        check_quiet(lib.ndisbridge_session_create(out, config))
         self._session = out[0]
         address = int(ffi.cast("uintptr_t", out[0]))
         self.fast = _fastcall.SessionCore(address, _RaiseStatus(handle))
@@ -593,7 +602,7 @@ class Core:
 
     def test(self, if_type: int, net_luid_index: int) -> int:
         out = ffi.new("uint32_t *")
-        check(
+        check_quiet(
             lib.ndisbridge_test_net_luid_index(
                 self._session, out, if_type, net_luid_index
             )
@@ -602,7 +611,7 @@ class Core:
 
     def count(self, if_type: int) -> dict[str, int]:
         out = ffi.new("ndisbridge_index_counts *")
-        check(
+        check_quiet(
             lib.ndisbridge_count_net_luid_indexes(self._session, out, if_type)
         )
         fields = ffi.typeof("ndisbridge_index_counts").fields
@@ -621,7 +630,7 @@ class Core:
         return int(out[0])
 
     def free_if_index(self, if_index: int) -> None:
-        check(lib.ndisbridge_free_if_index(self._session, if_index))
+        check_quiet(lib.ndisbridge_free_if_index(self._session, if_index))
 
     def _retain_or_release(
         self,
@@ -736,7 +745,7 @@ class Core:
             ],
         )
         out = ffi.new("ndisbridge_provider *")
-        check(
+        check_quiet(
             lib.ndisbridge_register_provider(
                 self._session,
                 out,
@@ -749,7 +758,9 @@ class Core:
         return int(out[0])
 
     def deregister_provider(self, provider: int) -> None:
-        check(lib.ndisbridge_deregister_provider(self._session, provider))
+        check_quiet(
+            lib.ndisbridge_deregister_provider(self._session, provider)
+        )
 
     def register_interface(
         self,
@@ -829,7 +840,7 @@ class Core:
         """(bound ifIndex, bound NET_LUID, lowest ifIndex, its NET_LUID)."""
         indexes = ffi.new("uint32_t[2]")
         net_luids = ffi.new("ndisbridge_net_luid[2]")
-        check(
+        check_quiet(
             lib.ndisbridge_query_binding_if_index(
                 self._session,
                 indexes,
@@ -844,12 +855,12 @@ class Core:
     # -- stack
 
     def add_if_stack_entry(self, higher: int, lower: int) -> None:
-        check(
+        check_quiet(
             lib.ndisbridge_add_if_stack_entry(self._session, higher, lower)
         )
 
     def delete_if_stack_entry(self, higher: int, lower: int) -> None:
-        check(
+        check_quiet(
             lib.ndisbridge_delete_if_stack_entry(self._session, higher, lower)
         )
 
@@ -867,7 +878,7 @@ class Core:
     # -- values, OIDs
 
     def publish(self, net_luid: int, values: dict[str, Any]) -> None:
-        check(
+        check_quiet(
             lib.ndisbridge_publish(
                 self._session, net_luid, _published(values)
             )

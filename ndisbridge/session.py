@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import threading
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from .constants import IfIndexPolicy, IfTableLevel, IndexState
-from .exceptions import ForkedError, InvalidStateError
+from .exceptions import ForkedError, InvalidStateError, NdisTimeoutError
 from .net_luid import NetLuid
 from .persistence import IdentityRecord, Store, open_store
 from .provider import Handler, Identity, Interface, OidHandler, Provider
@@ -152,6 +153,8 @@ class Session:
             self._store.close()
             raise
         self._pid = os.getpid()
+        self._closers = 0
+        self._closers_lock = threading.Lock()
         self._spaces: dict[int, IndexSpace] = {}
         # Interfaces with what their handlers are called with, which must
         # outlive them; of one that a running handler completes, nobody
@@ -209,14 +212,28 @@ class Session:
         milliseconds = (
             0xFFFFFFFF if timeout is None else max(0, round(timeout * 1000))
         )
+        with self._closers_lock:
+            self._closers += 1
         try:
             self._core.close(milliseconds)
         except InvalidStateError:
-            # From a handler or a hook the session stays open; closed by
-            # another thread meanwhile, it is closed.
-            if not self._closed:
+            # From a handler or a hook the session stays open; with another
+            # thread closing it, it is that one's to finish.
+            if not self._closed and self._closers == 1:
                 raise
             return
+        except NdisTimeoutError:
+            raise
+        except BaseException:
+            # A hook of the store failed; the core is closed all the same.
+            self._end()
+            raise
+        finally:
+            with self._closers_lock:
+                self._closers -= 1
+        self._end()
+
+    def _end(self) -> None:
         self._closed = True
         self._interfaces.clear()
         self._completing.clear()

@@ -75,9 +75,7 @@ class Core:
 
         def compile_one(source: Path) -> Path:
             made = target / (source.stem + ".o")
-            done = run(
-                "gcc", *FLAGS, *BUILDS[build], "-c", source, "-o", made
-            )
+            done = run("gcc", *FLAGS, *BUILDS[build], "-c", source, "-o", made)
             assert done.returncode == 0, done.stderr
             return made
 
@@ -99,9 +97,7 @@ def test_c(core: Core, program: Path, build: str, tmp_path: Path) -> None:
     """The program ends with 0 and no sanitizer has anything to say."""
     objects = core.build(build)
     binary = tmp_path / program.stem
-    done = run(
-        "gcc", *FLAGS, *BUILDS[build], program, *objects, "-o", binary
-    )
+    done = run("gcc", *FLAGS, *BUILDS[build], program, *objects, "-o", binary)
     assert done.returncode == 0, done.stderr
     command: list[str | Path] = [binary]
     if build == "tsan" and shutil.which("setarch"):

@@ -47,8 +47,18 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the project is made from."""
     target = tmp_path_factory.mktemp("source") / "ndisbridge"
     ignore = shutil.ignore_patterns(
-        ".git", ".venv*", ".cache", "build", "dist", "*.so", "*.egg-info",
-        "__pycache__", ".*_cache", ".hypothesis", ".benchmarks", "pkgconfig",
+        ".git",
+        ".venv*",
+        ".cache",
+        "build",
+        "dist",
+        "*.so",
+        "*.egg-info",
+        "__pycache__",
+        ".*_cache",
+        ".hypothesis",
+        ".benchmarks",
+        "pkgconfig",
     )
     shutil.copytree(ROOT, target, ignore=ignore)
     return target
@@ -59,7 +69,13 @@ def dists(source: Path) -> Path:
     """An sdist, and the wheel that is built from it."""
     out = source.parent / "dist"
     run(
-        sys.executable, "-m", "build", "--no-isolation", "-o", out, source,
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "-o",
+        out,
+        source,
         cwd=source.parent,
     )
     return out
@@ -72,7 +88,9 @@ def fresh(tmp_path: Path) -> Path:
     venv.create(directory, with_pip=True, symlinks=True)
     python = directory / "bin" / "python"
     site = run(
-        python, "-c", "import site; print(site.getsitepackages()[0])",
+        python,
+        "-c",
+        "import site; print(site.getsitepackages()[0])",
         cwd=tmp_path,
     ).strip()
     # The dependencies are borrowed: no network is needed.
@@ -105,8 +123,15 @@ def test_sdist(dists: Path, fresh: Path, tmp_path: Path) -> None:
     """The sdist has all that it needs to be built from."""
     (sdist,) = dists.glob("*.tar.gz")
     run(
-        fresh, "-m", "pip", "install", "-q", "--no-deps",
-        "--no-build-isolation", sdist, cwd=tmp_path,
+        fresh,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        sdist,
+        cwd=tmp_path,
     )
     assert str(tmp_path) in run(fresh, "-c", PROGRAM, cwd=tmp_path)
 
@@ -114,8 +139,16 @@ def test_sdist(dists: Path, fresh: Path, tmp_path: Path) -> None:
 def test_editable(source: Path, fresh: Path, tmp_path: Path) -> None:
     """An editable install uses the sources where they are."""
     run(
-        fresh, "-m", "pip", "install", "-q", "--no-deps",
-        "--no-build-isolation", "-e", source, cwd=tmp_path,
+        fresh,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-e",
+        source,
+        cwd=tmp_path,
     )
     where = run(fresh, "-c", PROGRAM, cwd=tmp_path).strip()
     assert Path(where) == source / "ndisbridge" / "__init__.py"

@@ -74,7 +74,9 @@ def test_c_includes_point_up(path: Path) -> None:
 def test_only_fastcall_knows_python() -> None:
     """No other file of the core includes Python.h."""
     found = {
-        path.name for path in CSRC.glob("*.[ch]") if "<Python.h>" in path.read_text()
+        path.name
+        for path in CSRC.glob("*.[ch]")
+        if "<Python.h>" in path.read_text()
     }
     assert found == {"fastcall.c"}
 
@@ -85,7 +87,9 @@ def test_only_links_do_io() -> None:
         r"<(sys/socket|sys/ioctl|fcntl|linux/\w+|net/if)\.h>|\b(fopen|socket)\("
     )
     found = {
-        path.name for path in CSRC.glob("*.[ch]") if io.search(path.read_text())
+        path.name
+        for path in CSRC.glob("*.[ch]")
+        if io.search(path.read_text())
     }
     assert found <= {
         path.name

@@ -19,7 +19,9 @@ from ndisbridge import constants
 from ndisbridge._ndisbridge import ffi, lib
 
 PACKAGE = Path(__file__).parent.parent / "ndisbridge"
-HEAD = "# SPDX-License-Identifier: MIT\n# Written by tools/generate_stubs.py.\n"
+HEAD = (
+    "# SPDX-License-Identifier: MIT\n# Written by tools/generate_stubs.py.\n"
+)
 
 
 def annotation(c_type: object, *, result: bool = False) -> str:

@@ -56,9 +56,7 @@ def _check_pages(connection: apsw.Connection) -> Iterator[Problem]:
             yield Problem("page", f"{where} counts {retained} wrongly")
 
 
-def _page_has(
-    connection: apsw.Connection, if_type: int, number: int
-) -> bool:
+def _page_has(connection: apsw.Connection, if_type: int, number: int) -> bool:
     bits = _schema.value(
         connection,
         "SELECT bits FROM pages WHERE id = ?",
@@ -97,9 +95,7 @@ def _check_root(connection: apsw.Connection) -> Iterator[Problem]:
         ("pages", "page_sum"),
     ):
         count = total = 0
-        for (checksum,) in connection.execute(
-            f"SELECT checksum FROM {table}"
-        ):
+        for (checksum,) in connection.execute(f"SELECT checksum FROM {table}"):
             count += 1
             total += checksum
         stored = connection.execute(
@@ -160,9 +156,7 @@ def collect_stats(
         store=path,
         version=_schema.VERSION,
         size=size,
-        identities=_schema.value(
-            connection, "SELECT identities FROM root"
-        ),
+        identities=_schema.value(connection, "SELECT identities FROM root"),
         sessions=sessions,
         types=tuple(
             TypeStats(

@@ -39,7 +39,7 @@ def file_system_type(path: str) -> str:
     return ""
 
 
-def _modes(path: str) -> tuple[int, int]:
+def modes(path: str) -> tuple[int, int]:
     """Modes of directory and file: the system's store can be read by all."""
     system = os.geteuid() == 0 and path.startswith("/var/lib/")
     return (0o755, 0o644) if system else (0o700, 0o600)
@@ -57,7 +57,7 @@ def prepare(path: str) -> None:
         NetworkFileSystemError: On a network file system.
     """
     directory = os.path.dirname(path) or "."
-    directory_mode, file_mode = _modes(path)
+    directory_mode, file_mode = modes(path)
     try:
         os.mkdir(directory, directory_mode)
     except FileExistsError:

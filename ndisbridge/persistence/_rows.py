@@ -116,9 +116,7 @@ def identity_record(
     )
 
 
-def page_bits(
-    number: int, bits: bytes, checksum: int, path: str
-) -> bytes:
+def page_bits(number: int, bits: bytes, checksum: int, path: str) -> bytes:
     """
     The bits of a page.
 

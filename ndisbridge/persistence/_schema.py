@@ -82,9 +82,7 @@ def typed(error: apsw.Error, path: str) -> StoreError:
     """The error of a store for one of SQLite."""
     text = str(error)
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-        return StoreBusyError(
-            "another process keeps it busy: try again", path
-        )
+        return StoreBusyError("another process keeps it busy: try again", path)
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
         return StoreCorruptError(
             f"it is damaged or not a store ({text}): keep the file, and "

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""
+Whose the indexes are, in a SQLite store: identities and in-use marks.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import apsw
+
+from . import _rows
+from ._pages import SqlitePages
+from ._rows import signed
+from .errors import (
+    IdentityConflictError,
+    IdentityExistsError,
+    IdentityInUseError,
+    NotRetainedError,
+)
+from .records import IdentityRecord, IndexSet, SessionInfo
+
+_IDENTITY = _rows.IDENTITY_COLUMNS
+
+
+class SqliteIdentities(SqlitePages):
+    """Rows of identities, and who has each one registered."""
+
+    # -- looking up
+
+    def _records(self, where: str, *args: Any) -> list[IdentityRecord]:
+        columns = ", ".join(
+            f"i.{name.strip()}" for name in _IDENTITY.split(",")
+        )
+        rows = self._rows(
+            f"SELECT {columns}, u.session FROM identities AS i LEFT JOIN "
+            f"in_use AS u ON u.net_luid = i.net_luid WHERE {where} "
+            "ORDER BY i.compartment, i.provider, i.key",
+            *args,
+        )
+        sessions: dict[int | None, SessionInfo | None] = {None: None}
+        records = []
+        for row in rows:
+            holder = row[-1]
+            if holder not in sessions:
+                sessions[holder] = self._session(holder)
+            records.append(
+                _rows.identity_record(row[:-1], self.path, sessions[holder])
+            )
+        return records
+
+    def _find(self, where: str, *args: Any) -> IdentityRecord | None:
+        where = where.replace("net_luid", "i.net_luid", 1)
+        found = self._records(where, *args)
+        return found[0] if found else None
+
+    def find(
+        self, compartment: str, provider: str, key: str
+    ) -> IdentityRecord | None:
+        with self._reading():
+            return self._find(
+                "compartment = ? AND provider = ? AND key = ?",
+                compartment,
+                provider,
+                key,
+            )
+
+    def find_by_net_luid(self, net_luid: int) -> IdentityRecord | None:
+        with self._reading():
+            return self._find("net_luid = ?", signed(net_luid))
+
+    def find_by_guid(self, guid: uuid.UUID) -> IdentityRecord | None:
+        with self._reading():
+            return self._find("guid = ?", guid.bytes)
+
+    def find_by_if_index(self, if_index: int) -> list[IdentityRecord]:
+        """Identities with an ifIndex: its owner first, then last seen."""
+        with self._reading():
+            found = self._records("if_index = ?", if_index)
+            return sorted(found, key=lambda each: not each.if_index_owned)
+
+    def identities(
+        self, compartment: str | None = None, provider: str | None = None
+    ) -> list[IdentityRecord]:
+        with self._reading():
+            return self._records(
+                "(?1 IS NULL OR compartment = ?1) AND "
+                "(?2 IS NULL OR provider = ?2)",
+                compartment,
+                provider,
+            )
+
+    # -- changing
+
+    def _refuse_existing(self, record: IdentityRecord) -> None:
+        existing = self._find(
+            "compartment = ? AND provider = ? AND key = ?",
+            record.compartment,
+            record.provider,
+            record.key,
+        )
+        if existing is not None:
+            raise IdentityExistsError(
+                f"{record.key!r} of {record.provider!r} has an identity",
+                self.path,
+                existing,
+            )
+
+    def _insert_identities(
+        self, records: Sequence[IdentityRecord], owner: int | None
+    ) -> None:
+        rows = [_rows.identity_row(record, owner) for record in records]
+        if not rows:
+            return
+        try:
+            self._connection.executemany(
+                "INSERT INTO identities VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                "?, ?)",
+                rows,
+            )
+        except apsw.ConstraintError as error:
+            raise IdentityConflictError(
+                f"an identity is there already ({error})", self.path
+            ) from error
+        self._add_to_root(
+            "identities", len(rows), sum(row[-1] for row in rows)
+        )
+
+    def update(self, net_luid: int, **changes: Any) -> None:
+        self.update_many([(net_luid, changes)])
+
+    def update_many(
+        self, changes: Sequence[tuple[int, Mapping[str, Any]]]
+    ) -> None:
+        """
+        Change ``alias``, ``attributes``, and ``if_index`` where it is a
+        kernel's, of several identities in one durable transaction.
+        """
+        with self._writing(durable=True):
+            for net_luid, values in changes:
+                self._update_one(net_luid, values)
+
+    def _update_one(self, net_luid: int, values: Mapping[str, Any]) -> None:
+        stored = self._find("net_luid = ?", signed(net_luid))
+        if stored is None:
+            raise NotRetainedError(
+                f"no identity has NET_LUID 0x{net_luid:016x}", self.path
+            )
+        if not set(values) <= {"alias", "attributes", "if_index"} or (
+            stored.if_index_owned
+            and values.get("if_index", stored.if_index) != stored.if_index
+        ):
+            raise IdentityConflictError(
+                "only its alias, its attributes and a kernel's ifIndex can "
+                "change",
+                self.path,
+            )
+        owner = None if stored.persistent else self.session_id
+        row = _rows.identity_row(replace(stored, **values), owner)
+        before = self._one(
+            "SELECT checksum FROM identities WHERE net_luid = ?", row[0]
+        )
+        self._connection.execute(
+            "UPDATE identities SET if_index = ?, alias = ?, attributes = ?, "
+            "checksum = ? WHERE net_luid = ?",
+            (row[6], row[8], row[9], row[11], row[0]),
+        )
+        self._add_to_root("identities", 0, row[11] - before)
+
+    def _release_identity(self, record: IdentityRecord) -> None:
+        stored = self._find("net_luid = ?", signed(record.net_luid))
+        if stored is None or stored.interface_guid != record.interface_guid:
+            raise NotRetainedError(
+                f"{record.key!r} of {record.provider!r} is released already",
+                self.path,
+            )
+        self._refuse_holder(stored.net_luid, stored.in_use_by, stored.key)
+        self._connection.execute(
+            "DELETE FROM in_use WHERE net_luid = ?", (signed(stored.net_luid),)
+        )
+        self._delete_identities("net_luid = ?", signed(stored.net_luid))
+
+    # -- in use
+
+    def _refuse_holder(
+        self, net_luid: int, holder: SessionInfo | None, what: str
+    ) -> None:
+        if holder is None or holder.session_id == self.session_id:
+            return
+        raise IdentityInUseError(
+            f"{what!r} (NET_LUID 0x{net_luid:016x}) is registered by "
+            f"{holder}: deregister it there",
+            self.path,
+            holder,
+        )
+
+    def _in_sets(
+        self, sets: Sequence[IndexSet], table: str
+    ) -> Iterator[tuple[int, bytes]]:
+        """NET_LUIDs of a table that lie in sets."""
+        for if_type, blocks in sets:
+            for block, mask in blocks:
+                first = if_type << 48 | block << 36
+                for (number,) in self._rows(
+                    f"SELECT net_luid FROM {table} WHERE net_luid BETWEEN ? "
+                    "AND ?",
+                    signed(first),
+                    signed(first | 0xFFFFFFFFF),
+                ):
+                    net_luid = _rows.unsigned(number)
+                    index = (net_luid >> 24) & 0xFFFFFF
+                    if _rows.bit_is_set(mask, index):
+                        yield net_luid, mask
+
+    def _refuse_identities(self, sets: Sequence[IndexSet]) -> None:
+        """An identity's index goes with the identity only."""
+        for net_luid, _ in self._in_sets(sets, "identities"):
+            raise NotRetainedError(
+                f"NET_LUID 0x{net_luid:016x} is an identity: release that",
+                self.path,
+            )
+
+    def _refuse_in_use(self, sets: Sequence[IndexSet]) -> None:
+        for net_luid, _ in self._in_sets(sets, "in_use"):
+            holder = self._session(
+                self._one(
+                    "SELECT session FROM in_use WHERE net_luid = ?",
+                    signed(net_luid),
+                )
+            )
+            self._refuse_holder(net_luid, holder, f"0x{net_luid:016x}")
+
+    def _confirm_one(self, net_luid: int, if_index: int) -> None:
+        holder = self._one(
+            "SELECT session FROM in_use WHERE net_luid = ?", signed(net_luid)
+        )
+        if holder is not None and holder != self.session_id:
+            self._refuse_holder(
+                net_luid, self._session(holder), f"0x{net_luid:016x}"
+            )
+        row = self._rows(
+            "SELECT if_index, if_index_owned, owner FROM identities WHERE "
+            "net_luid = ?",
+            signed(net_luid),
+        )
+        if not row and not self._is_retained(net_luid):
+            raise NotRetainedError(
+                f"NET_LUID 0x{net_luid:016x} is neither allocated by this "
+                "session nor retained",
+                self.path,
+            )
+        if row and row[0][2] not in {None, self.session_id}:
+            raise NotRetainedError(
+                f"NET_LUID 0x{net_luid:016x} belongs to another session",
+                self.path,
+            )
+        own = row[0][0] if row and row[0][1] else 0
+        if if_index == own or not (
+            self.if_index_first <= if_index <= 0xFFFFFF
+        ):
+            return
+        other = self._one(
+            "SELECT key FROM identities WHERE if_index = ? AND "
+            "if_index_owned = 1",
+            if_index,
+        )
+        if other is not None:
+            raise IdentityConflictError(
+                f"ifIndex {if_index} is the identity {other!r}'s own",
+                self.path,
+            )
