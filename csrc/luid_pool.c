@@ -117,11 +117,14 @@ static ndisbridge_status lease_by_hook(struct nb_pool *pool,
 {
     struct nb_host *host = pool->host;
     size_t size = count * sizeof(ndisbridge_block_mask);
-    ndisbridge_block_mask *leases;
+    ndisbridge_block_mask one, *leases = &one;
     ndisbridge_status status;
     uint32_t published = 0, wanted = count;
 
-    leases = nb_allocate(&host->memory, size);
+    /* One block needs no memory, so that RESOURCES for it is the store's
+     * word: see nb_pool_claim(). */
+    if (count > 1)
+        leases = nb_allocate(&host->memory, size);
     if (leases == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
     status = nb_host_enter_hook(host, false);
@@ -141,7 +144,8 @@ static ndisbridge_status lease_by_hook(struct nb_pool *pool,
         nb_fetch_sub(&space->bitmap.leasing, 1);
         nb_host_leave_hook(host);
     }
-    nb_deallocate(&host->memory, leases, size);
+    if (leases != &one)
+        nb_deallocate(&host->memory, leases, size);
     return status;
 }
 

@@ -80,7 +80,7 @@ class Structure:
 class InterfaceInformation(Structure):
     """NDIS_INTERFACE_INFORMATION, the answer to OID_GEN_INTERFACE_INFO."""
 
-    _c_name = "interface_information"  # type: ignore[misc]
+    _c_name = "interface_information"
 
     if_oper_status: int = 4
     if_oper_status_flags: int = 0
@@ -120,7 +120,7 @@ class InterfaceInformation(Structure):
 class StatisticsInfo(Structure):
     """NDIS_STATISTICS_INFO, the answer to OID_GEN_STATISTICS."""
 
-    _c_name = "statistics_info"  # type: ignore[misc]
+    _c_name = "statistics_info"
 
     supported_statistics: int = 0
     if_in_discards: int = 0
@@ -147,7 +147,7 @@ class StatisticsInfo(Structure):
 class LinkSpeed(Structure):
     """NDIS_LINK_SPEED, in bit/s."""
 
-    _c_name = "link_speed"  # type: ignore[misc]
+    _c_name = "link_speed"
 
     xmit_link_speed: int
     rcv_link_speed: int
@@ -157,7 +157,7 @@ class LinkSpeed(Structure):
 class LinkState(Structure):
     """NDIS_LINK_STATE."""
 
-    _c_name = "link_state"  # type: ignore[misc]
+    _c_name = "link_state"
 
     media_connect_state: int
     media_duplex_state: int
@@ -171,7 +171,7 @@ class LinkState(Structure):
 class OperState(Structure):
     """NDIS_OPER_STATE."""
 
-    _c_name = "oper_state"  # type: ignore[misc]
+    _c_name = "oper_state"
 
     operational_status: int
     operational_status_flags: int

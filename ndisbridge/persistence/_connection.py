@@ -35,6 +35,9 @@ _leaked: list[apsw.Connection] = []
 class SqliteConnection:
     """One session's connection to a store's file."""
 
+    #: First ifIndex that is handed out; lower numbers are the kernel's.
+    if_index_first = 0x800000
+
     def __init__(
         self,
         path: str | os.PathLike[str],

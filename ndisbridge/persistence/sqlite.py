@@ -40,8 +40,6 @@ class SqliteStore(SqliteIdentities):
     """
 
     leases = True
-    #: Lower numbers are the kernel's.
-    if_index_first = 0x800000
 
     # -- retain, release
 
