@@ -455,10 +455,12 @@ def nb_py_return_blocks(
 def nb_py_retain(
     context: Any, sets: Any, count: int, flags: int, record: Any
 ) -> int:
-    identities = [] if record == ffi.NULL else ffi.from_handle(record)
+    identities, updates = (
+        ((), ()) if record == ffi.NULL else ffi.from_handle(record)
+    )
     persistent = not flags & lib.NDISBRIDGE_RETAIN_NON_PERSISTENT
     ffi.from_handle(context).retain(
-        _sets(sets, count), identities, persistent=persistent
+        _sets(sets, count), identities, persistent=persistent, updates=updates
     )
     return int(_SUCCESS)
 
@@ -467,7 +469,7 @@ def nb_py_retain(
 def nb_py_release(
     context: Any, sets: Any, count: int, flags: int, record: Any
 ) -> int:
-    identities = [] if record == ffi.NULL else ffi.from_handle(record)
+    identities = () if record == ffi.NULL else ffi.from_handle(record)[0]
     persistent = not flags & lib.NDISBRIDGE_RETAIN_NON_PERSISTENT
     ffi.from_handle(context).release(
         _sets(sets, count), identities, persistent=persistent
@@ -642,7 +644,7 @@ class Core:
         identities: Sequence[object],
     ) -> None:
         cdata = as_indexes(indexes)
-        record = ffi.new_handle(identities) if identities else ffi.NULL
+        record = ffi.new_handle((identities, ()))
         _fastcall.take_parked()
         check(
             function(
@@ -698,8 +700,9 @@ class Core:
         *,
         persistent: bool = True,
         identities: Sequence[object] = (),
+        updates: Sequence[object] = (),
     ) -> None:
-        record = ffi.new_handle(identities) if identities else ffi.NULL
+        record = ffi.new_handle((identities, updates))
         _fastcall.take_parked()
         check(
             lib.ndisbridge_retain_net_luids(

@@ -100,11 +100,13 @@ class Store(Protocol):
         identities: Sequence[IdentityRecord],
         *,
         persistent: bool = True,
+        updates: Sequence[tuple[int, Mapping[str, Any]]] = (),
     ) -> None:
         """
         Make indexes of leased blocks and new identities durable, all or
         none, in one transaction.  If not ``persistent``, only the
-        identities are noted, and end with the session.
+        identities are noted, and end with the session.  ``updates``, as for
+        :meth:`update_many`, go into the same transaction.
 
         Raises:
             AlreadyRetainedError: An index is retained.

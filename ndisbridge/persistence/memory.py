@@ -47,6 +47,7 @@ class MemoryStore:
         identities: Sequence[IdentityRecord],
         *,
         persistent: bool = True,
+        updates: Sequence[tuple[int, Mapping[str, Any]]] = (),
     ) -> None:
         now = int(time.time())
         with self._lock:
@@ -56,8 +57,18 @@ class MemoryStore:
                     raise IdentityExistsError(
                         f"{record.key!r} has an identity", "memory", existing
                     )
+            for net_luid, _ in updates:
+                self._known(net_luid)
             for record in identities:
                 self._put(replace(record, created=now))
+            for net_luid, values in updates:
+                self._put(replace(self._known(net_luid), **values))
+
+    def _known(self, net_luid: int) -> IdentityRecord:
+        record = self._by_net_luid.get(net_luid)
+        if record is None:
+            raise NotRetainedError("no such identity", "memory")
+        return record
 
     def _put(self, record: IdentityRecord) -> None:
         self._by_key[_key(record)] = record
@@ -143,10 +154,9 @@ class MemoryStore:
     ) -> None:
         with self._lock:
             for net_luid, _ in changes:
-                if net_luid not in self._by_net_luid:
-                    raise NotRetainedError("no such identity", "memory")
+                self._known(net_luid)
             for net_luid, values in changes:
-                self._put(replace(self._by_net_luid[net_luid], **values))
+                self._put(replace(self._known(net_luid), **values))
 
     def close(self) -> None:
         return None

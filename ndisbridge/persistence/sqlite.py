@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ._check import check_store, collect_stats
 from ._identities import SqliteIdentities
@@ -49,6 +50,7 @@ class SqliteStore(SqliteIdentities):
         identities: Sequence[IdentityRecord],
         *,
         persistent: bool = True,
+        updates: Sequence[tuple[int, Mapping[str, Any]]] = (),
     ) -> None:
         now = int(time.time())
         with self._writing(durable=persistent):
@@ -61,6 +63,8 @@ class SqliteStore(SqliteIdentities):
                 [replace(record, created=now) for record in identities],
                 None if persistent else self.session_id,
             )
+            for net_luid, values in updates:
+                self._update_one(net_luid, values)
 
     def release(
         self,

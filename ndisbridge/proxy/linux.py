@@ -14,9 +14,10 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
+from typing import Any
 
 from .. import _native
 from ..exceptions import (
@@ -153,20 +154,20 @@ class LinuxHost:
                 self.session.identities(provider=PROVIDER_NAME),
                 self.compartment,
             )
+            changed = [
+                (match.record.net_luid, match.changes)
+                for match in matches
+                if match.record is not None and match.changes
+            ]
             try:
-                made = self._make([m for m in matches if m.record is None])
+                made = self._make(
+                    [m for m in matches if m.record is None], changed
+                )
             except IdentityExistsError:
                 if not left:
                     raise
             else:
                 break
-        changed = [
-            (match.record.net_luid, match.changes)
-            for match in matches
-            if match.record is not None and match.changes
-        ]
-        if changed:
-            self.session.store.update_many(changed)
         return matches, [
             made[match.key]
             if match.record is None
@@ -174,11 +175,20 @@ class LinuxHost:
             for match in matches
         ]
 
-    def _make(self, matches: Sequence[Match]) -> dict[str, IdentityRecord]:
-        """New identities by their keys, durable in one transaction."""
-        if not matches:
-            return {}
+    def _make(
+        self,
+        matches: Sequence[Match],
+        changed: Sequence[tuple[int, Mapping[str, Any]]],
+    ) -> dict[str, IdentityRecord]:
+        """
+        New identities by their keys, and what has changed of known ones,
+        durable in one transaction.
+        """
         session = self.session
+        if not matches:
+            if changed:
+                session.store.update_many(changed)
+            return {}
         net_luids: list[NetLuid] = []
         try:
             for match in matches:
@@ -201,7 +211,9 @@ class LinuxHost:
                 )
                 for match, net_luid in zip(matches, net_luids, strict=True)
             ]
-            session._core.retain_net_luids(net_luids, identities=records)
+            session._core.retain_net_luids(
+                net_luids, identities=records, updates=changed
+            )
         except BaseException:
             for net_luid in net_luids:
                 with contextlib.suppress(NdisError):
