@@ -15,7 +15,6 @@
 #ifndef Py_GIL_DISABLED
 #define Py_LIMITED_API 0x030A0000
 #endif
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <string.h>
@@ -770,19 +769,26 @@ static ndisbridge_status python_query(void *context, uint32_t object_id,
     return status;
 }
 
+/* Without formats that take a length: what they mean depends on the version
+ * of Python that this was built with. */
 static ndisbridge_status call_set(HandlerContext *self, uint32_t object_id,
     const void *input, uint32_t length)
 {
-    PyObject *value, *result;
+    PyObject *oid, *bytes, *value = NULL, *result = NULL;
 
     if (self->set == Py_None)
         return nobody_answers(object_id);
-    value = PyObject_CallFunction(self->decode, "Iy#", object_id,
-        (const char *)input, (Py_ssize_t)length);
-    if (value == NULL)
-        return park_current();
-    result = PyObject_CallFunction(
-        self->set, "OIN", self->context, object_id, value);
+    oid = PyLong_FromUnsignedLong(object_id);
+    bytes = PyBytes_FromStringAndSize(input, (Py_ssize_t)length);
+    if (oid != NULL && bytes != NULL)
+        value =
+            PyObject_CallFunctionObjArgs(self->decode, oid, bytes, NULL);
+    if (value != NULL)
+        result = PyObject_CallFunctionObjArgs(
+            self->set, self->context, oid, value, NULL);
+    Py_XDECREF(oid);
+    Py_XDECREF(bytes);
+    Py_XDECREF(value);
     if (result == NULL)
         return park_current();
     Py_DECREF(result);

@@ -43,10 +43,11 @@ ndisbridge_status nb_table_init(
 
 void nb_table_destroy(struct nb_table *table)
 {
-    const struct nb_memory *memory = &table->host->memory;
+    const struct nb_memory *memory;
 
     if (table->luid_maps == NULL)
         return;
+    memory = &table->host->memory;
     for (uint32_t i = 0; i < LUID_MAPS; i++) {
         struct nb_luid_map *map = nb_load_relaxed(&table->luid_maps[i]);
 

@@ -214,6 +214,9 @@ static ndisbridge_status query_fixed(struct nb_table *table,
     memset(&value, 0, sizeof value.number);
     status = call_query(
         table, interface, slot->query, entry->oid, &written, &value);
+    /* It had all the room that the OID ever takes. */
+    if (asks_for_room(status))
+        return NDISBRIDGE_STATUS_INVALID_DATA;
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         return failure_of(status);
     status = check_written(entry, &value, written, entry->size, &size);

@@ -259,10 +259,14 @@ class Interface:
             self.deregister(timeout)
         if self.identity is not None:
             self.identity.release()
-        else:
-            self.provider.session.free_net_luid_index(
-                self.net_luid.if_type, self.net_luid.net_luid_index
-            )
+            return
+        session = self.provider.session
+        if_type, index = self.net_luid.if_type, self.net_luid.net_luid_index
+        try:
+            session.free_net_luid_index(if_type, index)
+        except InvalidParameterError:
+            # Retained without an identity, or released already.
+            session.release_net_luid_indexes(if_type, [index])
 
     def __enter__(self) -> Interface:
         return self
@@ -273,6 +277,8 @@ class Interface:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self.provider.session.closed:
+            return
         with contextlib.suppress(InterfaceNotFoundError):
             self.deregister()
 

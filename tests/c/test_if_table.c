@@ -3,6 +3,7 @@
  * test_if_table.c - registered interfaces against an array of rows; ifIndex
  * policies; providers; rundown of handlers that still run.
  */
+#define _GNU_SOURCE
 #include "session.h"
 
 #include "block_store.h"

@@ -4,6 +4,7 @@
  * are refused, handlers that still run, marks and leases that go back, a
  * child of fork().
  */
+#define _GNU_SOURCE
 #include "session.h"
 
 #include <sys/wait.h>
