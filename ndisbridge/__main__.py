@@ -19,10 +19,9 @@ def main() -> int:
     if len(sys.argv) == 2 and sys.argv[1] in _PATHS:
         print(_PATHS[sys.argv[1]]())
         return 0
-    from .cli import main as command
+    from .cli import run
 
-    command()
-    return 0
+    run()
 
 
 if __name__ == "__main__":

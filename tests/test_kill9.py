@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""
+Processes on one SQLite store are killed at random moments; what they were
+told is kept is kept, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import ndisbridge as ndis
+from ndisbridge import NetLuid
+from ndisbridge.persistence.sqlite import SqliteStore
+
+WORKER = Path(__file__).parent / "workers" / "churn.py"
+ROUNDS = 200
+#: Processes at once; each is killed at a moment of its own.
+PROCESSES = 4
+
+
+@dataclass
+class Told:
+    """What the witness files of all rounds say."""
+
+    #: Retained for certain.
+    kept: set[int] = field(default_factory=set)
+    #: Killed between the call and its answer: either way is right.
+    maybe: set[int] = field(default_factory=set)
+    #: Keys of identities that are there for certain, with their NET_LUID.
+    names: dict[str, int] = field(default_factory=dict)
+    #: Keys of identities that may be there.
+    maybe_names: set[str] = field(default_factory=set)
+
+    def read(self, witness: Path) -> None:
+        """Take up the witness of a process that is dead."""
+        lines = witness.read_text().splitlines()
+        open_line = ""
+        for line in lines:
+            what, *words = line.split()
+            if what.endswith("?"):
+                assert not open_line.endswith("?") or open_line.startswith(
+                    "identity?"  # non-persistent ones have no second line
+                )
+                self._begin(what, words)
+            else:
+                self._end(what, words)
+            open_line = line
+
+    def _begin(self, what: str, words: list[str]) -> None:
+        if what == "identity?":
+            self.maybe_names.add(words[0])
+        elif what == "forget?":
+            self.maybe_names.add(words[0])
+            self.names.pop(words[0])
+        else:
+            indexes = set(map(int, words))
+            if what == "retain?":
+                assert not indexes & self.kept, "given twice"
+            self.kept -= indexes
+            self.maybe |= indexes
+
+    def _end(self, what: str, words: list[str]) -> None:
+        if what == "identity!":
+            self.maybe_names.discard(words[0])
+            luid = NetLuid(int(words[1]))
+            assert luid not in self.names.values(), "given twice"
+            assert luid.net_luid_index not in self.kept, "given twice"
+            self.names[words[0]] = luid
+        elif what == "forget!":
+            self.maybe_names.discard(words[0])
+        else:
+            indexes = set(map(int, words))
+            self.maybe -= indexes
+            if what == "retain!":
+                self.kept |= indexes
+
+
+def retained_indexes(session: ndis.Session) -> set[int]:
+    """Indexes of IfType 6 that a session cannot have: all others, it can."""
+    counts = session.store.stats().types
+    count = sum(each.retained for each in counts if each.if_type == 6)
+    blocks = count // 4096 + 2
+    room = blocks * 4096
+    free = session.allocate_net_luid_indexes(6, room - count)
+    taken = set(range(max(free) + 1)) - set(free)
+    assert len(taken) == count
+    session.free_net_luid_indexes(6, free)
+    session.trim()
+    return taken
+
+
+def compare(store_path: Path, told: Told) -> None:
+    """Open the store and compare what it has with what was told."""
+    with ndis.Session(store_path) as session:
+        store = session.store
+        assert isinstance(store, SqliteStore)
+        assert store.check() == []
+        stats = store.stats()
+        assert len(stats.sessions) == 1, "a dead session is left"
+        assert all(each.leased_blocks == 0 for each in stats.types)
+        records = {each.key: each for each in session.identities()}
+        assert all(each.in_use_by is None for each in records.values())
+        assert all(each.persistent for each in records.values())
+        for key, luid in told.names.items():
+            assert records[key].net_luid == luid, "a NET_LUID is lost"
+        assert set(records) - set(told.names) <= told.maybe_names
+        of_identities = {
+            NetLuid(each.net_luid).net_luid_index for each in records.values()
+        }
+        assert len(of_identities) == len(records), "given twice"
+        taken = retained_indexes(session)
+        assert of_identities <= taken
+        bare = taken - of_identities
+        assert not told.kept & of_identities, "given twice"
+        assert told.kept <= bare, "a retained NET_LUID is lost"
+        assert bare - told.kept <= told.maybe, "one has leaked"
+        own = sum(each.if_index_owned for each in records.values())
+        if_indexes = [t.retained for t in stats.types if t.if_type == 0]
+        assert sum(if_indexes) == own, "an ifIndex has leaked"
+        # What is in doubt is settled by looking, as a program would.
+        told.kept, told.maybe = bare, set()
+        told.names = {key: r.net_luid for key, r in records.items()}
+        told.maybe_names = set()
+
+
+def start(store_path: Path, witness: Path, seed: int) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, WORKER, store_path, witness, str(seed)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Kill -9; before that it must not have ended by itself."""
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors.decode()
+
+
+@pytest.mark.parametrize("seed", [20_260_101])
+def test_killed_at_random_moments(store_path: Path, seed: int) -> None:
+    """200 kills: the store opens, nothing is lost, given twice or leaked."""
+    moments = random.Random(seed)
+    told = Told()
+    witnesses = (
+        store_path.parent.parent / f"witness{n}" for n in itertools.count()
+    )
+    for first in range(0, ROUNDS, PROCESSES):
+        running = []
+        for number in range(first, first + PROCESSES):
+            witness = next(witnesses)
+            running.append((start(store_path, witness, number), witness))
+        # From the midst of the import to after hundreds of commits.
+        begun = time.monotonic()
+        ends = sorted(moments.uniform(0.1, 0.9) for _ in running)
+        for (process, _), end in zip(running, ends, strict=True):
+            time.sleep(max(0.0, begun + end - time.monotonic()))
+            kill(process)
+        for _, witness in running:
+            if witness.exists():
+                told.read(witness)
+        compare(store_path, told)
+    assert told.kept
+    assert told.names

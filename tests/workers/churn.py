@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""
+Allocates, retains and releases until it is killed: ``churn.py STORE WITNESS
+SEED``.
+
+Before a call that changes what is retained the witness file gets what is
+about to be done, after its answer that it is done; each line is on the disk
+before the program goes on, so that the file is never ahead of the store.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+
+import ndisbridge as ndis
+
+
+class Witness:
+    """A file of lines, each durable before the call returns."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+        )
+
+    def write(self, *words: object) -> None:
+        line = " ".join(map(str, words)) + "\n"
+        os.write(self._file, line.encode())
+        os.fdatasync(self._file)
+
+
+def one_step(
+    session: ndis.Session,
+    provider: ndis.Provider,
+    witness: Witness,
+    kept: list[int],
+    names: list[str],
+) -> None:
+    """One random thing that a program would do."""
+    choice = random.random()
+    if choice < 0.4:
+        indexes = list(
+            session.allocate_net_luid_indexes(6, random.randrange(1, 40))
+        )
+        some = indexes[: random.randrange(1, 5)]
+        witness.write("retain?", *some)
+        session.retain_net_luid_indexes(6, some)
+        witness.write("retain!", *some)
+        kept.extend(some)
+        session.free_net_luid_indexes(6, indexes[len(some) :])
+    elif choice < 0.6 and kept:
+        random.shuffle(kept)
+        some = [kept.pop() for _ in range(min(len(kept), 3))]
+        witness.write("release?", *some)
+        session.release_net_luid_indexes(6, some)
+        witness.write("release!", *some)
+    elif choice < 0.9:
+        name = f"{os.getpid()}/{random.randrange(1 << 40)}"
+        witness.write("identity?", name)
+        identity = provider.identity(name, 6, persistent=choice < 0.85)
+        if identity.persistent:
+            witness.write("identity!", name, int(identity.net_luid))
+            names.append(name)
+        provider.register_interface(identity).deregister()
+    elif names:
+        name = names.pop(random.randrange(len(names)))
+        found = provider.find(name)
+        assert found is not None
+        witness.write("forget?", name, int(found.net_luid))
+        found.release()
+        witness.write("forget!", name, int(found.net_luid))
+
+
+def main(store: str, witness_path: str, seed: str) -> None:
+    random.seed(seed)
+    witness = Witness(witness_path)
+    session = ndis.Session(store)
+    provider = session.register_provider("churn")
+    kept: list[int] = []
+    names: list[str] = []
+    print("open", flush=True)
+    while True:
+        one_step(session, provider, witness, kept, names)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
