@@ -29,7 +29,7 @@ from .constants import (
     Oid,
     PhysicalMedium,
 )
-from .exceptions import InvalidDataError
+from .exceptions import InvalidDataError, InvalidOidError
 from .net_luid import NetLuid
 
 _S = TypeVar("_S", bound="Structure")
@@ -414,10 +414,12 @@ def oid_number(oid: int | str) -> int:
     if isinstance(oid, int):
         return int(oid)
     name = oid.strip().upper().removeprefix("OID_")
+    if name[:1].isdigit() and not name.startswith("0X"):
+        name = f"_{name}"
     found = Oid.__members__.get(name)
     if found is None:
         try:
             return int(oid, 0)
         except ValueError:
-            raise InvalidDataError(f"there is no OID named {oid!r}") from None
+            raise InvalidOidError(f"there is no OID named {oid!r}") from None
     return int(found)

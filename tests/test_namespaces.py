@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""The main job in network namespaces, by the command, with real links."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+LINKS = [
+    "link add if0 type ifb",
+    "link add ve0 type veth peer name ve1",
+    "link add br0 type bridge",
+    "link add vx0 type vxlan id 7 dstport 4789 local 127.0.0.1",
+    "link add mv0 link ve0 type macvlan mode bridge",
+    "tuntap add tp0 mode tap",
+    "link set ve1 master br0",
+]
+NAMES = {"lo", "if0", "ve0", "ve1", "br0", "vx0", "mv0", "tp0"}
+
+
+class Namespace:
+    """A network namespace that this test has made."""
+
+    def __init__(self, store: Path) -> None:
+        self.name = f"ndisbridge-test-{uuid.uuid4().hex[:8]}"
+        self.store = store
+        run("ip", "netns", "add", self.name)
+
+    def ip(self, command: str) -> str:
+        return run("ip", "-n", self.name, *command.split())
+
+    def create(self, commands: list[str]) -> None:
+        for command in commands:
+            self.ip(command)
+
+    def delete(self) -> None:
+        for name in ("mv0", "ve0", "if0", "vx0", "tp0", "br0"):
+            self.ip(f"link del {name}")
+
+    def command(self, *arguments: str) -> str:
+        return run(
+            "ip",
+            "netns",
+            "exec",
+            self.name,
+            sys.executable,
+            "-m",
+            "ndisbridge",
+            *arguments,
+            "--store",
+            str(self.store),
+        )
+
+    def adopt(self) -> dict[str, dict]:
+        rows = json.loads(self.command("adopt", "-o", "json"))
+        return {row["name"]: row for row in rows}
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def namespaces(store_path: Path) -> Iterator[list[Namespace]]:
+    """Two namespaces on one store."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("namespaces need root and ip")
+    made: list[Namespace] = []
+    try:
+        for _ in range(2):
+            try:
+                made.append(Namespace(store_path))
+            except AssertionError as error:
+                pytest.skip(f"no namespaces here: {error}")
+        yield made
+    finally:
+        for namespace in made:
+            run("ip", "netns", "del", namespace.name)
+
+
+def identity_of(row: dict) -> tuple[str, str]:
+    return row["net_luid"], row["interface_guid"]
+
+
+def kernel_indexes(namespace: Namespace) -> dict[str, int]:
+    links = json.loads(namespace.ip("-j link show"))
+    return {link["ifname"]: link["ifindex"] for link in links}
+
+
+def test_recreated_links(namespaces: list[Namespace]) -> None:
+    """Deleted and made again, links have their NET_LUID and GUID again."""
+    here = namespaces[0]
+    here.create(LINKS)
+    before = here.adopt()
+    assert set(before) == NAMES
+    assert {row["state"] for row in before.values()} == {"new"}
+    assert before["br0"]["if_type_name"] == "BRIDGE"
+    assert before["vx0"]["if_type_name"] == "TUNNEL"
+    again = here.adopt()
+    assert {n: identity_of(r) for n, r in again.items()} == {
+        n: identity_of(r) for n, r in before.items()
+    }
+    here.delete()
+    here.create(["link add other type ifb", *LINKS])
+    after = here.adopt()
+    for name in NAMES:
+        assert identity_of(after[name]) == identity_of(before[name]), name
+        assert after[name]["if_index"] == kernel_indexes(here)[name]
+    assert after["if0"]["if_index"] != before["if0"]["if_index"]
+    assert after["other"]["state"] == "new"
+    check = here.command("store", "check")
+    assert "no problem" in check
+
+
+def test_reserved_if_index(namespaces: list[Namespace]) -> None:
+    """A link made with what `reserve` printed has its ifIndex each time."""
+    here = namespaces[0]
+    printed = here.command("reserve", "vpn0", "--field", "if_index").strip()
+    assert int(printed) >= 0x800000
+    seen = set()
+    for _ in range(2):
+        here.ip(f"link add vpn0 index {printed} type ifb")
+        row = here.adopt()["vpn0"]
+        assert row["if_index"] == int(printed)
+        seen.add(identity_of(row))
+        here.ip("link del vpn0")
+    assert len(seen) == 1
+    shown = json.loads(here.command("show", "vpn0", "-o", "json"))
+    assert identity_of(shown) in seen
+
+
+def test_two_namespaces_one_store(namespaces: list[Namespace]) -> None:
+    """The same names in two namespaces are different interfaces."""
+    rows = []
+    for namespace in namespaces:
+        namespace.create(LINKS)
+        rows.append(namespace.adopt())
+    one, two = rows
+    assert not {identity_of(r) for r in one.values()} & {
+        identity_of(r) for r in two.values()
+    }
+    namespaces[0].delete()
+    for namespace, before in zip(namespaces, rows, strict=True):
+        after = namespace.adopt()
+        for name, row in after.items():
+            assert identity_of(row) == identity_of(before[name])
+            assert row["compartment"] == namespace.name
+
+
+def test_stack_and_query(namespaces: list[Namespace]) -> None:
+    """Stack rows and OIDs are the kernel's."""
+    here = namespaces[0]
+    here.create(LINKS)
+    here.ip("link set ve0 up")
+    here.ip("link set ve1 up")
+    here.adopt()
+    done = run(
+        "ip", "netns", "exec", here.name, sys.executable, "-m",
+        "ndisbridge", "stack", "-o", "json",
+    )
+    rows = {(row["higher"], row["lower"]) for row in json.loads(done)}
+    assert rows == {("br0", "ve1"), ("mv0", "ve0")}
+    status = here.command("query", "ve0", "GEN_OPERATIONAL_STATUS")
+    assert status.strip() == "UP"
+    mtu = here.command("query", "ve0", "GEN_MAXIMUM_FRAME_SIZE")
+    link = json.loads(here.ip("-j link show ve0"))[0]
+    assert int(mtu) == link["mtu"]
+    address = here.command("query", "ve0", "802_3_CURRENT_ADDRESS")
+    assert address.strip() == link["address"]
