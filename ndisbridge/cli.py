@@ -17,11 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import NetLuid, Session, StoreError, __version__
+from ._native import library_version
 from .constants import IfType
 from .exceptions import InvalidParameterError, NdisError
+from .net_luid import NetLuid
 from .persistence import (
     IdentityRecord,
+    StoreError,
     StoreNotFoundError,
     StorePermissionError,
 )
@@ -30,6 +32,7 @@ from .proxy.compartments import CompartmentError, current_compartment
 from .proxy.links import LinuxLink, read_links
 from .proxy.linux import PROVIDER_NAME, LinuxHost
 from .proxy.recognition import recognise
+from .session import Session
 from .structures import Structure, oid_number
 
 try:
@@ -401,7 +404,7 @@ def parse_type(text: str) -> IfType:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 not found, 2 usage, 3 store.",
 )
-@click.version_option(__version__, prog_name="ndisbridge")
+@click.version_option(library_version(), prog_name="ndisbridge")
 def main() -> None:
     """Interface identities that outlive reboots, renames and crashes.
 

@@ -61,6 +61,7 @@ def test_commands_exist(readme: str) -> None:
     """Every subcommand that the README names is there."""
     from ndisbridge.cli import main
 
-    names = set(re.findall(r"^ndisbridge (\w+)", readme, re.MULTILINE))
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", readme, re.DOTALL))
+    names = set(re.findall(r"^ndisbridge (\w+)", blocks, re.MULTILINE))
     assert names
     assert names <= set(main.commands)
