@@ -19,7 +19,7 @@ BEGIN, END = "/* cffi: begin */", "/* cffi: end */"
 
 def header_slice(text: str) -> str:
     """What lies between the two markers of the header."""
-    before, found, rest = text.partition(BEGIN)
+    _, found, rest = text.partition(BEGIN)
     declarations, found_end, _ = rest.partition(END)
     if not (found and found_end):
         raise ValueError("the header has lost its cffi markers")

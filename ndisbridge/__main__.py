@@ -21,7 +21,7 @@ def main() -> int:
         return 0
     from .cli import run
 
-    run()
+    return run()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ SET_TRAMPOLINE: int
 
 def park(exception: BaseException, /) -> None: ...
 def take_parked() -> list[BaseException]: ...
+
 @final
 class SessionCore:
     def __new__(

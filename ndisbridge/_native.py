@@ -445,9 +445,7 @@ def nb_py_lease_blocks(
 def nb_py_return_blocks(
     context: Any, if_type: int, blocks: Any, count: int
 ) -> int:
-    ffi.from_handle(context).return_blocks(
-        if_type, ffi.unpack(blocks, count)
-    )
+    ffi.from_handle(context).return_blocks(if_type, ffi.unpack(blocks, count))
     return int(_SUCCESS)
 
 
@@ -564,9 +562,7 @@ class Core:
     # -- NET_LUID indexes
 
     def index_space(self, if_type: int) -> Any:
-        return _fastcall.IndexSpace(
-            _fastcall.SessionCore, self.fast, if_type
-        )
+        return _fastcall.IndexSpace(_fastcall.SessionCore, self.fast, if_type)
 
     def allocate_many(self, out: Any, if_type: int) -> None:
         _fastcall.take_parked()
@@ -882,9 +878,7 @@ class Core:
 
     def publish(self, net_luid: int, values: dict[str, Any]) -> None:
         check_quiet(
-            lib.ndisbridge_publish(
-                self._session, net_luid, _published(values)
-            )
+            lib.ndisbridge_publish(self._session, net_luid, _published(values))
         )
 
     def publish_many(
@@ -939,9 +933,7 @@ class Core:
     def set(self, net_luid: int, oid: int, value: bytes) -> None:
         _fastcall.take_parked()
         check(
-            lib.ndisbridge_set(
-                self._session, net_luid, oid, value, len(value)
-            )
+            lib.ndisbridge_set(self._session, net_luid, oid, value, len(value))
         )
 
     def if_table(self, level: int) -> memoryview:
@@ -960,9 +952,7 @@ class Core:
     def if_entry(self, net_luid: int, level: int) -> bytes:
         _fastcall.take_parked()
         out = ffi.new("ndisbridge_mib_if_row2 *")
-        check(
-            lib.ndisbridge_get_if_entry(self._session, out, net_luid, level)
-        )
+        check(lib.ndisbridge_get_if_entry(self._session, out, net_luid, level))
         take_handled()
         return bytes(ffi.buffer(out))
 
@@ -1055,5 +1045,3 @@ def linux_links() -> LinuxLinks:
                 f"{os.strerror(error_number[0])}",
             )
         raise error_for(status)
-
-

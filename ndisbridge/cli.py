@@ -41,8 +41,7 @@ try:
     from rich.table import Table
 except ImportError as error:  # pragma: no cover
     sys.exit(
-        f"ndisbridge: {error.name} is missing: "
-        "pip install 'ndisbridge[cli]'"
+        f"ndisbridge: {error.name} is missing: pip install 'ndisbridge[cli]'"
     )
 
 #: Exit codes.
@@ -624,7 +623,9 @@ def release(ident: str, store: str | None, yes: bool) -> None:
         records = list(session.identities())
         row = resolve(rows_of(records), ident)
         (record,) = (
-            each for each in records if str(NetLuid(each.net_luid)) == row.net_luid
+            each
+            for each in records
+            if str(NetLuid(each.net_luid)) == row.net_luid
         )
         if not yes and sys.stdin.isatty():
             click.confirm(
@@ -727,6 +728,7 @@ def stack(output: str) -> None:
     """
     with Session() as session, LinuxHost(session, compartment="-") as host:
         names = {each.if_index: each.name for each in host.adopt()}
+        table: Any = session.if_stack_table().tolist()
         rows = [
             {
                 "higher": names.get(higher, ""),
@@ -734,7 +736,7 @@ def stack(output: str) -> None:
                 "lower": names.get(lower, ""),
                 "lower_if_index": lower,
             }
-            for higher, lower in session.if_stack_table().tolist()
+            for higher, lower in table
         ]
     columns = {
         "Higher": "higher",
@@ -767,15 +769,16 @@ def convert(text: tuple[str, ...], output: str) -> None:
         net_luid = NetLuid.parse(text[0])
     else:
         raise click.UsageError("give one NET_LUID, or an IfType and an index")
+    if_type, net_luid_index = net_luid.if_type, net_luid.net_luid_index
     _show_one(
         {
             "net_luid": str(net_luid),
             "decimal": int(net_luid),
             "name": net_luid.name,
-            "if_type": int(net_luid.if_type),
-            "if_type_name": net_luid.if_type.name,
-            "net_luid_index": net_luid.net_luid_index,
-            "debugger": f"{net_luid.if_type:02X}:{net_luid.net_luid_index:02X}",
+            "if_type": int(if_type),
+            "if_type_name": if_type.name,
+            "net_luid_index": net_luid_index,
+            "debugger": f"{if_type:02X}:{net_luid_index:02X}",
         },
         output,
     )

@@ -19,7 +19,7 @@ other route, and the other way round (``Session.address``).
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from ._ndisbridge import ffi, lib
@@ -39,7 +39,7 @@ _PRIMITIVES: dict[str, Any] = {
 _OPAQUE = "ndisbridge_session"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _convert(c_type: Any) -> Any:
     """The ctypes type of a type of cffi."""
     kind = c_type.kind
@@ -74,7 +74,7 @@ def _function(c_type: Any) -> Any:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _structure(c_type: Any) -> Any:
     ffi.sizeof(c_type)  # cffi completes it
     return type(

@@ -36,9 +36,7 @@ class NdisError(Exception):
         super().__init__(message or self._default)
 
 
-class ResourcesError(
-    NdisError, status=int(lib.NDISBRIDGE_STATUS_RESOURCES)
-):
+class ResourcesError(NdisError, status=int(lib.NDISBRIDGE_STATUS_RESOURCES)):
     """Nothing is left to hand out, or there is no memory."""
 
 

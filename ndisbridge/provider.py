@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _UNKNOWN = 0xFFFFFFFF
 _NON_BLOCKING = 1
+#: The default network of the primary compartment.
+_DEFAULT_NETWORK = uuid.UUID(int=0)
 
 
 class NativeHandler:
@@ -89,7 +91,7 @@ class InterfaceInformation:
     connector_present: bool = False
     media_type: int = Medium._802_3
     physical_medium_type: int = PhysicalMedium.UNSPECIFIED
-    network_guid: uuid.UUID = uuid.UUID(int=0)
+    network_guid: uuid.UUID = _DEFAULT_NETWORK
     tunnel_type: int = _UNKNOWN
     port_number: int = 0
     supported_statistics: int = 0
@@ -101,8 +103,7 @@ class InterfaceInformation:
         return _native.pack_information(
             interface_guid=interface_guid,
             **{
-                name: getattr(self, name)
-                for name in self.__dataclass_fields__
+                name: getattr(self, name) for name in self.__dataclass_fields__
             },
         )
 
@@ -367,7 +368,9 @@ class Provider:
             query, set_, flags, natives + python
         )
 
-    def _context(self, context: object, native_context: int) -> tuple[Any, int]:
+    def _context(
+        self, context: object, native_context: int
+    ) -> tuple[Any, int]:
         """What to keep for an interface, and provider_if_context."""
         if self._whole is not None:
             return None, native_context

@@ -474,7 +474,9 @@ class Session:
             InUseError: It is registered here.
         """
         self._check_process()
-        record = identity.record if isinstance(identity, Identity) else identity
+        record = (
+            identity.record if isinstance(identity, Identity) else identity
+        )
         net_luid = NetLuid(record.net_luid)
         self._core.release(
             net_luid.if_type,
@@ -655,5 +657,3 @@ def _after_fork_in_child() -> None:
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-

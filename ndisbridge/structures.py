@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 import uuid
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 from . import _native
@@ -35,7 +35,7 @@ from .net_luid import NetLuid
 _S = TypeVar("_S", bound="Structure")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _layout(name: str) -> tuple[struct.Struct, tuple[str, ...]]:
     members = _native.layout(name)
     codes = "=" + "".join(code for _, code in members)
@@ -306,9 +306,7 @@ class InterfaceTable:
             offset, size = offset_of[name]
             names.append(name)
             offsets.append(offset)
-            formats.append(
-                f"V{size}" if code.endswith("s") else f"u{size}"
-            )
+            formats.append(f"V{size}" if code.endswith("s") else f"u{size}")
         return {
             "names": names,
             "formats": formats,
@@ -350,9 +348,9 @@ for _oid, _entry in _described.items():
     if _entry["type_name"] in _STRUCTURES:
         DECODERS[_oid] = _STRUCTURES[_entry["type_name"]].from_bytes
     elif _entry["type_name"] in _ENUMS:
-        DECODERS[_oid] = lambda value, enum=_ENUMS[
-            _entry["type_name"]
-        ]: _member(enum, value)
+        DECODERS[_oid] = lambda value, enum=_ENUMS[_entry["type_name"]]: (
+            _member(enum, value)
+        )
     elif _entry["type"] == 5:
         DECODERS[_oid] = _mac_list
 

@@ -120,9 +120,7 @@ def test_03_layouts() -> None:
     """Sizes and offsets are those of the real headers, all of them."""
     compared = 0
     for name, layout in DATA["layouts"].items():
-        c_type = ffi.typeof(
-            "ndisbridge_" + name.lower().removeprefix("ndis_")
-        )
+        c_type = ffi.typeof("ndisbridge_" + name.lower().removeprefix("ndis_"))
         wanted = layout["x86_64"]
         assert ffi.sizeof(c_type) == wanted["size"], name
         if "fields" in wanted:
@@ -508,7 +506,9 @@ def test_15_restart(store_path: Path) -> None:
             ]
             session.add_if_stack_entry(made[0].if_index, made[1].if_index)
             table = session.interface_table()
-            found.append([(each.net_luid, each.net_luid.name) for each in made])
+            found.append(
+                [(each.net_luid, each.net_luid.name) for each in made]
+            )
             found[-1].extend(
                 (row.net_luid, row.interface_guid) for row in table
             )

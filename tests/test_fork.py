@@ -154,7 +154,9 @@ def test_child_opens_its_own(store_path: Path) -> None:
 
         def work() -> None:
             with ndis.Session(store_path) as session:
-                assert not mine & set(session.allocate_net_luid_indexes(6, 9000))
+                assert not mine & set(
+                    session.allocate_net_luid_indexes(6, 9000)
+                )
                 own = session.register_provider("p")
                 same = own.identity("k", 6)
                 assert same.net_luid == identity.net_luid
@@ -266,9 +268,7 @@ def test_child_that_exits_normally(store_path: Path) -> None:
     with ndis.Session(store_path) as parent:
         provider = parent.register_provider("p")
         interface = provider.register_interface(provider.identity("k", 6))
-        process = multiprocessing.get_context("fork").Process(
-            target=os.getpid
-        )
+        process = multiprocessing.get_context("fork").Process(target=os.getpid)
         process.start()
         process.join(30)
         assert process.exitcode == 0

@@ -158,16 +158,16 @@ def test_answers_of_a_wrong_size(
         session.query(interface.net_luid, oid)
     if oid != Oid._802_3_MULTICAST_LIST:
         results = session.query_many(
-            [interface.net_luid], oid, size=600 if oid == Oid.GEN_ALIAS else None
+            [interface.net_luid],
+            oid,
+            size=600 if oid == Oid.GEN_ALIAS else None,
         )
         assert list(results.statuses) == [ndis.StatusCode.INVALID_DATA]
 
 
 def test_counter_of_four_bytes(session: ndis.Session) -> None:
     """A provider with 32-bit counters may answer a counter in 4 bytes."""
-    interface = register(
-        session, oids={COUNTER: lambda c, o: b"\1\0\0\0"}
-    )
+    interface = register(session, oids={COUNTER: lambda c, o: b"\1\0\0\0"})
     value = session.query(interface.net_luid, COUNTER)
     assert value == int.from_bytes(b"\1\0\0\0", "little")
 
@@ -176,7 +176,8 @@ def test_long_answers_grow(session: ndis.Session) -> None:
     """An answer that grows while it is asked for is had in the end."""
     sizes = iter([2000, 3000, 4000, 4000])
     interface = register(
-        session, oids={Oid.GEN_VENDOR_DESCRIPTION: lambda c, o: bytes(next(sizes))}
+        session,
+        oids={Oid.GEN_VENDOR_DESCRIPTION: lambda c, o: bytes(next(sizes))},
     )
     answer = session.query(interface.net_luid, Oid.GEN_VENDOR_DESCRIPTION)
     assert len(answer) in {3000, 4000}
@@ -293,9 +294,7 @@ def test_exceptions_arrive_unchanged(
         lambda: session.query_bytes(interface.net_luid, COUNTER),
         lambda: session.query(interface.net_luid, OWN_OID),
         lambda: session.set(interface.net_luid, OWN_OID, b"1"),
-        lambda: session.set(
-            interface.net_luid, Oid.GEN_CURRENT_LOOKAHEAD, 1
-        ),
+        lambda: session.set(interface.net_luid, Oid.GEN_CURRENT_LOOKAHEAD, 1),
     ):
         with pytest.raises(type(error)) as caught:
             call()
@@ -430,9 +429,7 @@ def test_nested_exceptions_chain(session: ndis.Session) -> None:
 
     provider = session.register_provider("p", oids={COUNTER: ask_next})
     for n, i in enumerate(session.allocate_net_luid_indexes(6, 10)):
-        interface = provider.register_interface(
-            NetLuid.make(6, i), context=n
-        )
+        interface = provider.register_interface(NetLuid.make(6, i), context=n)
         luids.append(interface.net_luid)
     with pytest.raises(OddError, match="from the depth"):
         session.query(luids[0], COUNTER)
@@ -440,9 +437,7 @@ def test_nested_exceptions_chain(session: ndis.Session) -> None:
 
 def test_deep_recursion_is_an_exception(session: ndis.Session) -> None:
     """A handler that asks itself for ever ends in RecursionError."""
-    interface = register(
-        session, oids={COUNTER: lambda c, o: c.query(o)}
-    )
+    interface = register(session, oids={COUNTER: lambda c, o: c.query(o)})
     with pytest.raises(RecursionError):
         interface.query(COUNTER)
     interface.deregister()

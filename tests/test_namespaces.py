@@ -65,9 +65,7 @@ class Namespace:
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
 
@@ -167,8 +165,16 @@ def test_stack_and_query(namespaces: list[Namespace]) -> None:
     here.ip("link set ve1 up")
     here.adopt()
     done = run(
-        "ip", "netns", "exec", here.name, sys.executable, "-m",
-        "ndisbridge", "stack", "-o", "json",
+        "ip",
+        "netns",
+        "exec",
+        here.name,
+        sys.executable,
+        "-m",
+        "ndisbridge",
+        "stack",
+        "-o",
+        "json",
     )
     rows = {(row["higher"], row["lower"]) for row in json.loads(done)}
     assert rows == {("br0", "ve1"), ("mv0", "ve0")}

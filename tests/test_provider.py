@@ -199,9 +199,7 @@ def test_identity_of_another_session_is_in_use(store_path: Path) -> None:
 def test_lost_race_returns_the_winners(store_path: Path) -> None:
     """Two that make the same identity at once get the same one."""
     with ndis.Session(store_path) as one, ndis.Session(store_path) as other:
-        first, second = (
-            each.register_provider("p") for each in (one, other)
-        )
+        first, second = (each.register_provider("p") for each in (one, other))
         real, calls = one.store.find, []
 
         def find_late(*args: str) -> Any:

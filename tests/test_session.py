@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import weakref
 from array import array
 from pathlib import Path
@@ -43,9 +44,7 @@ def test_readme_life_of_an_interface(store_path: Path) -> None:
                 berlin.publish(mtu=1420, xmit_link_speed=10**9)
                 assert berlin.query(ndis.Oid.GEN_XMIT_LINK_SPEED) == 10**9
                 row = session.interface_entry(berlin.net_luid)
-                seen.append(
-                    (row.net_luid, row.interface_guid, row.if_index)
-                )
+                seen.append((row.net_luid, row.interface_guid, row.if_index))
                 assert row.description == "Berlin tunnel"
                 berlin.deregister()
     assert seen[0] == seen[1]
@@ -515,7 +514,7 @@ def test_query_binding_of_a_filter_chain(session: ndis.Session) -> None:
     chain = [adapter, *filters]
     alone = session.query_binding_if_index(adapter.if_index)
     assert alone[:2] == alone[2:] == (adapter.if_index, adapter.net_luid)
-    for low, high in zip(chain, chain[1:], strict=False):
+    for low, high in itertools.pairwise(chain):
         session.add_if_stack_entry(high.if_index, low.if_index)
     for each in chain:
         top, top_luid, low_index, low_luid = session.query_binding_if_index(

@@ -142,13 +142,12 @@ def check(connection: apsw.Connection, path: str) -> bool:
     """
     application = value(connection, "PRAGMA application_id")
     version = value(connection, "PRAGMA user_version")
-    found = {
-        name: sql
-        for name, sql in connection.execute(
+    found = dict(
+        connection.execute(
             "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE "
             "'sqlite\\_%' ESCAPE '\\'"
         )
-    }
+    )
     if not found and application == 0 and version == 0:
         return False
     if application != APPLICATION_ID:
