@@ -304,17 +304,17 @@ def test_close_beside_everything(store_path: Path) -> None:
             started.wait(30)
             try:
                 while True:
-                    interfaces[number % 4].query(COUNTER)  # noqa: B023
-                    index = session.allocate_net_luid_index(6)  # noqa: B023
-                    session.retain_net_luid_indexes(6, [index])  # noqa: B023
-                    session.release_net_luid_indexes(6, [index])  # noqa: B023
+                    interfaces[number % 4].query(COUNTER)
+                    index = session.allocate_net_luid_index(6)
+                    session.retain_net_luid_indexes(6, [index])
+                    session.release_net_luid_indexes(6, [index])
             except (ndis.InvalidStateError, ndis.InterfaceNotFoundError):
                 return
 
         def close(number: int) -> None:
             started.wait(30)
             time.sleep(0.002)
-            session.close()  # noqa: B023
+            session.close()
 
         with ThreadPoolExecutor(THREADS) as pool:
             work = [pool.submit(churn, n) for n in range(THREADS - 3)]
