@@ -158,11 +158,12 @@ class SqliteIdentities(SqlitePages):
                 "change",
                 self.path,
             )
-        owner = None if stored.persistent else self.session_id
-        row = _rows.identity_row(replace(stored, **values), owner)
-        before = self._one(
-            "SELECT checksum FROM identities WHERE net_luid = ?", row[0]
+        # The owner of a non-persistent one may be another session.
+        ((owner, before),) = self._rows(
+            "SELECT owner, checksum FROM identities WHERE net_luid = ?",
+            signed(net_luid),
         )
+        row = _rows.identity_row(replace(stored, **values), owner)
         self._connection.execute(
             "UPDATE identities SET if_index = ?, alias = ?, attributes = ?, "
             "checksum = ? WHERE net_luid = ?",
