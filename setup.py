@@ -7,13 +7,16 @@ What pyproject.toml cannot say: the three binaries, and how they link.
     ndisbridge/_fastcall.abi3.so      the METH_FASTCALL table, linked to it
 
 Environment: NDISBRIDGE_SANITIZE=address,undefined or thread,
-NDISBRIDGE_COVERAGE=1, NDISBRIDGE_DEBUG=1 (every assertion).
+NDISBRIDGE_COVERAGE=1, NDISBRIDGE_DEBUG=1 (every assertion).  A build with
+other switches than the last one builds everything again.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import sys
 import sysconfig
 from pathlib import Path
@@ -55,6 +58,7 @@ core = Extension(
     ),
     depends=[
         HEADER,
+        "setup.py",
         *(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").glob("*.h")),
     ],
     define_macros=[("NDISBRIDGE_BUILD", None)],
@@ -69,9 +73,7 @@ core = Extension(
 fastcall = Extension(
     "ndisbridge._fastcall",
     sources=["csrc/fastcall.c"],
-    depends=[HEADER],
-    extra_compile_args=compile_args,
-    extra_link_args=link_args,
+    depends=[HEADER, "setup.py"],
     py_limited_api=not FREE_THREADED,
 )
 
@@ -91,15 +93,48 @@ class BuildExt(build_ext):
         return super().get_libraries(ext)
 
     def build_extensions(self) -> None:
+        self._forget_directories()
+        switches = self._switches()
         self.extensions.sort(key=lambda ext: ext.name != CORE)
         for ext in self.extensions:
+            ext.depends.append(switches)
             if ext.name != CORE:
                 directory = os.path.dirname(self.get_ext_fullpath(CORE))
                 ext.library_dirs.insert(0, os.path.abspath(directory))
                 ext.libraries.append("ndisbridge")
                 ext.runtime_library_dirs = []
-                ext.extra_link_args.append("-Wl,-rpath,$ORIGIN")
+                ext.extra_compile_args = compile_args
+                ext.extra_link_args = [*link_args, "-Wl,-rpath,$ORIGIN"]
         super().build_extensions()
+
+    def _forget_directories(self) -> None:
+        """
+        Drops the run-time search paths that this Python was linked with.
+
+        They name its own directories, which would be searched before ours
+        wherever a wheel goes.
+        """
+        inherited = set(shlex.split(sysconfig.get_config_var("LDSHARED")))
+        self.compiler.linker_so = [
+            each
+            for each in self.compiler.linker_so
+            if not (each in inherited and each.startswith("-Wl,-rpath"))
+        ]
+
+    def _switches(self) -> str:
+        """A file that is newer than the binaries if they need others."""
+        text = json.dumps(
+            [
+                core.extra_compile_args,
+                core.extra_link_args,
+                [os.environ.get(n) for n in ("CC", "CFLAGS", "LDFLAGS")],
+            ]
+        )
+        path = ROOT / "build" / "switches.json"
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        return str(path)
 
 
 class BdistWheel(bdist_wheel):
