@@ -14,13 +14,20 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q install
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
 HEADER := ndisbridge/include/ndisbridge.h
 SOURCES := $(wildcard csrc/*.c csrc/*.h) csrc/cffi_build.py $(HEADER) setup.py
 GENERATED := $(wildcard csrc/*.csv csrc/catalog_*.py csrc/generate_catalog.py)
 WARNINGS := -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
-	-Werror -fsyntax-only
-CORE := $(filter-out csrc/fastcall.c,$(wildcard csrc/*.c))
+	-Werror -fsyntax-only -Icsrc -Indisbridge/include
+CORE := $(filter-out csrc/fastcall.c,$(wildcard csrc/*.c)) \
+	$(wildcard examples/*.c)
+# Type slots of Python are functions in void pointers, which ISO C has not.
+PYTHON_C = -Wno-pedantic csrc/fastcall.c -isystem $$($(BIN)/python -c \
+	'import sysconfig; print(sysconfig.get_path("include"))')
+# clang, or the newest of clang-20, clang-19, ...
+CLANG = $$(command -v clang || { ls $$(echo "$$PATH" | tr : ' ' \
+	| sed 's:[^ ]*:&/clang-[0-9][0-9]:g') 2>/dev/null | sort -V | tail -n 1; })
 
 help:
 	@sed -n 's/^# \{0,1\}make /make /p' Makefile
@@ -87,8 +94,10 @@ lint: build $(VENV)/.tools
 	$(BIN)/python csrc/generate_catalog.py --check
 	$(BIN)/python tools/generate_stubs.py --check
 	gcc $(WARNINGS) $(CORE)
-	@if command -v clang >/dev/null; then set -x; \
-	    clang $(WARNINGS) $(CORE); \
+	gcc $(WARNINGS) $(PYTHON_C)
+	@clang=$(CLANG); \
+	if [ -n "$$clang" ]; then set -ex; \
+	    "$$clang" $(WARNINGS) $(CORE); "$$clang" $(WARNINGS) $(PYTHON_C); \
 	else echo "no clang here: its warnings were not looked at"; fi
 
 clean:

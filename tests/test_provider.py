@@ -155,6 +155,19 @@ def test_update(any_session: ndis.Session) -> None:
         identity.update(alias="x" * 257)
 
 
+def test_update_from_another_session(store_path: Path) -> None:
+    """Any session may change an alias, also of what is not its own."""
+    with ndis.Session(store_path) as one, ndis.Session(store_path) as other:
+        first, second = (each.register_provider("p") for each in (one, other))
+        for key, persistent in (("lasting", True), ("brief", False)):
+            first.identity(key, 6, persistent=persistent)
+            found = second.find(key)
+            assert found is not None
+            found.update(alias=key)
+            assert first.identity(key, 6).alias == key
+        assert one.store.check() == []
+
+
 def test_release(any_session: ndis.Session) -> None:
     """A released identity is gone, and its key makes a new one."""
     provider = any_session.register_provider("p")

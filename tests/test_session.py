@@ -370,7 +370,7 @@ def test_session_ends_in_a_hook_of_its_store(store_path: Path) -> None:
 
 
 class Failing:
-    """A store without leases whose hooks raise on demand."""
+    """Makes stores whose hooks raise on demand."""
 
     def __init__(self, error: BaseException) -> None:
         from ndisbridge.persistence.sqlite import SqliteStore
@@ -402,6 +402,16 @@ class Failing:
                 if outer.on:
                     raise outer.error
                 return super().confirm(*args)
+
+            def return_blocks(self, *args):
+                if outer.on:
+                    raise outer.error
+                return super().return_blocks(*args)
+
+            def unconfirm(self, *args):
+                if outer.on:
+                    raise outer.error
+                return super().unconfirm(*args)
 
         return Store(path)
 
@@ -448,6 +458,45 @@ def test_what_a_hook_raises_arrives(
         session.retain_net_luid_indexes(6, [mine])
         session.release_net_luid_indexes(6, [kept, mine])
         assert session.store.check() == []
+
+
+def test_failing_hook_at_the_end(store_path: Path) -> None:
+    """A store that fails while a session closes is closed all the same."""
+    failing = Failing(ndis.StoreError("the disk is on fire"))
+    session = ndis.Session(failing.make(store_path))
+    session.allocate_net_luid_index(6)
+    failing.on = True
+    with pytest.raises(ndis.StoreError, match="on fire"):
+        session.close()
+    assert session.closed
+    session.close()
+    with ndis.Session(store_path) as after:
+        assert len(after.store.stats().sessions) == 1
+        assert after.store.check() == []
+
+
+def test_what_a_hook_raised_does_not_linger(store_path: Path) -> None:
+    """A failure that ended no call is not told by the next one that fails."""
+    failing = Failing(ndis.StoreError("the disk is on fire"))
+    with ndis.Session(failing.make(store_path)) as session:
+        provider = session.register_provider("p")
+        interface = provider.register_interface(provider.identity("k", 6))
+        failing.on = True
+        interface.deregister()  # the mark stays; the interface is gone
+        failing.on = False
+        for call in (
+            lambda: session.add_if_stack_entry(1, 2),
+            lambda: session.query_binding_if_index(1),
+            lambda: session.publish(interface.net_luid, mtu=1),
+            lambda: session.get_net_luid_from_interface_index(1),
+            lambda: session.get_interface_index_from_net_luid(1),
+        ):
+            with pytest.raises(ndis.InterfaceNotFoundError):
+                call()
+            with contextlib.suppress(ndis.StoreError):
+                failing.on = True
+                session.trim()
+            failing.on = False
 
 
 def test_index_shows_in_the_others_only_when_returned(

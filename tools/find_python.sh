@@ -1,15 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Prints the interpreters of this machine that can build ndisbridge, newest
-# first, one a line: CPython 3.10 or later with venv and its headers.
+# first, one a line and one a version: CPython 3.10 or later with venv and its
+# headers.  What is not final yet, or has no GIL, comes last: the packages
+# that we depend on may not be there for it.
 # Each candidate is run: a name on the PATH may be a shim of nothing.
 set -u
 
 candidates() {
-    for minor in 20 19 18 17 16 15 14 13 12 11 10; do
-        command -v "python3.$minor" || true
+    # All of the PATH: a shim may stand before one that works.
+    echo "$PATH" | tr : '\n' | while read -r directory; do
+        for name in "$directory"/python3 "$directory"/python3.[1-9][0-9]; do
+            [ -x "$name" ] && echo "$name"
+        done
     done
-    command -v python3 || true
     for root in "${PYENV_ROOT:-}" "${HOME:-/nonexistent}/.pyenv"; do
         [ -n "$root" ] && ls "$root"/versions/*/bin/python3 2>/dev/null
     done
@@ -22,11 +26,12 @@ header = os.path.join(sysconfig.get_path("include"), "Python.h")
 if (sys.version_info >= (3, 10)
         and sys.implementation.name == "cpython"
         and os.path.exists(header)):
-    real = os.path.realpath(sys.executable)
-    print(sys.version_info[0] * 1000 + sys.version_info[1], sys.executable,
-          "%d.%d" % sys.version_info[:2], real)
+    plain = (sys.version_info.releaselevel == "final"
+             and not sysconfig.get_config_var("Py_GIL_DISABLED"))
+    print(int(plain), sys.version_info[0] * 1000 + sys.version_info[1],
+          "%d.%d" % sys.version_info[:2], sys.executable)
 '
 
 candidates | while read -r candidate; do
-    "$candidate" -c "$probe" 2>/dev/null || true
-done | sort -k1,1nr -s | awk '!seen[$3]++ { print $2 }'
+    "$candidate" -c "$probe" 2>/dev/null </dev/null || true
+done | sort -s -k1,1nr -k2,2nr | awk '!seen[$3]++ { print $4 }'
