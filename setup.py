@@ -114,7 +114,9 @@ class BuildExt(build_ext):
         They name its own directories, which would be searched before ours
         wherever a wheel goes.
         """
-        inherited = set(shlex.split(sysconfig.get_config_var("LDSHARED") or ""))
+        inherited = set(
+            shlex.split(sysconfig.get_config_var("LDSHARED") or "")
+        )
         self.compiler.linker_so = [
             each
             for each in self.compiler.linker_so

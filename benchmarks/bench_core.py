@@ -121,16 +121,12 @@ class TestTwoThreads:
 class TestBatch:
     def test_ours(self, benchmark, session, core) -> None:
         indexes = (ctypes.c_uint32 * BATCH)()
-        done = benchmark(
-            core.batch, session.address, ETHERNET, indexes, BATCH
-        )
+        done = benchmark(core.batch, session.address, ETHERNET, indexes, BATCH)
         assert done == BATCH
 
     def test_floor_whole_words(self, benchmark, core) -> None:
         indexes = (ctypes.c_uint32 * BATCH)()
-        words = (ctypes.c_uint64 * (BATCH // 64))(
-            *[2**64 - 1] * (BATCH // 64)
-        )
+        words = (ctypes.c_uint64 * (BATCH // 64))(*[2**64 - 1] * (BATCH // 64))
         assert benchmark(core.floor_batch, words, indexes, BATCH) == BATCH
 
 
