@@ -53,20 +53,25 @@ static inline void nb_host_leave(struct nb_host *host)
     nb_fetch_sub(&host->calls, 1);
 }
 
-/* The same for a hook call; pair with nb_host_leave_hook(). */
+/* The same for a hook call; hook lives on the caller's stack until
+ * nb_host_leave_hook(). */
 static inline ndisbridge_status nb_host_enter_hook(
-    struct nb_host *host, bool while_closing)
+    struct nb_host *host, struct nb_hook *hook, bool while_closing)
 {
     ndisbridge_status status = nb_host_enter(host, while_closing);
 
-    if (status == NDISBRIDGE_STATUS_SUCCESS)
-        nb_this_thread.hook_session = host->session;
+    if (status == NDISBRIDGE_STATUS_SUCCESS) {
+        hook->session = host->session;
+        hook->outer = nb_this_thread.hooks;
+        nb_this_thread.hooks = hook;
+    }
     return status;
 }
 
-static inline void nb_host_leave_hook(struct nb_host *host)
+static inline void nb_host_leave_hook(
+    struct nb_host *host, const struct nb_hook *hook)
 {
-    nb_this_thread.hook_session = NULL;
+    nb_this_thread.hooks = hook->outer;
     nb_host_leave(host);
 }
 

@@ -298,6 +298,7 @@ ndisbridge_status nb_table_register(
 void nb_table_complete(
     struct nb_table *table, struct nb_interface *interface)
 {
+    struct nb_hook hook;
     ndisbridge_net_luid net_luid = nb_load_relaxed(&interface->net_luid);
     uint32_t if_index = nb_load_relaxed(&interface->if_index);
     struct nb_host *host = table->host;
@@ -305,9 +306,9 @@ void nb_table_complete(
     /* The mark goes first: whoever sees the NET_LUID free to be registered
      * again must find the store ready for it. */
     if (interface->confirmed && host->hooks.unconfirm != NULL
-        && nb_host_enter_hook(host, true) == NDISBRIDGE_STATUS_SUCCESS) {
+        && nb_host_enter_hook(host, &hook, true) == NDISBRIDGE_STATUS_SUCCESS) {
         host->hooks.unconfirm(host->hooks.context, &net_luid, 1);
-        nb_host_leave_hook(host);
+        nb_host_leave_hook(host, &hook);
     }
     pthread_mutex_lock(&table->writer);
     table->forget(table->forget_context, if_index);
@@ -403,6 +404,7 @@ ndisbridge_status nb_table_deregister(
 static void complete_batch(struct nb_table *table,
     struct nb_interface **interfaces, uint32_t count)
 {
+    struct nb_hook hook;
     struct nb_host *host = table->host;
     ndisbridge_net_luid net_luids[CLOSE_BATCH];
     uint32_t marked = 0;
@@ -413,9 +415,9 @@ static void complete_batch(struct nb_table *table,
         interfaces[i]->confirmed = false;
     }
     if (marked > 0 && host->hooks.unconfirm != NULL
-        && nb_host_enter_hook(host, true) == NDISBRIDGE_STATUS_SUCCESS) {
+        && nb_host_enter_hook(host, &hook, true) == NDISBRIDGE_STATUS_SUCCESS) {
         host->hooks.unconfirm(host->hooks.context, net_luids, marked);
-        nb_host_leave_hook(host);
+        nb_host_leave_hook(host, &hook);
     }
     for (uint32_t i = 0; i < count; i++)
         nb_table_complete(table, interfaces[i]);

@@ -115,6 +115,7 @@ static ndisbridge_status lease_by_hook(struct nb_pool *pool,
     struct nb_space *space, uint32_t lowest, uint32_t highest,
     uint32_t count)
 {
+    struct nb_hook hook;
     struct nb_host *host = pool->host;
     size_t size = count * sizeof(ndisbridge_block_mask);
     ndisbridge_block_mask one, *leases = &one;
@@ -127,7 +128,7 @@ static ndisbridge_status lease_by_hook(struct nb_pool *pool,
         leases = nb_allocate(&host->memory, size);
     if (leases == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
-    status = nb_host_enter_hook(host, false);
+    status = nb_host_enter_hook(host, &hook, false);
     if (status == NDISBRIDGE_STATUS_SUCCESS) {
         nb_fetch_add(&space->bitmap.leasing, 1);
         status = host->hooks.lease_blocks(host->hooks.context, leases,
@@ -142,7 +143,7 @@ static ndisbridge_status lease_by_hook(struct nb_pool *pool,
                                     : NDISBRIDGE_STATUS_INVALID_DATA;
         }
         nb_fetch_sub(&space->bitmap.leasing, 1);
-        nb_host_leave_hook(host);
+        nb_host_leave_hook(host, &hook);
     }
     if (leases != &one)
         nb_deallocate(&host->memory, leases, size);
@@ -369,16 +370,17 @@ ndisbridge_status nb_pool_free(
 static ndisbridge_status return_blocks(struct nb_pool *pool,
     uint16_t if_type, const uint32_t *blocks, uint32_t count)
 {
+    struct nb_hook hook;
     struct nb_host *host = pool->host;
     ndisbridge_status status;
 
     if (count == 0 || host->hooks.return_blocks == NULL)
         return NDISBRIDGE_STATUS_SUCCESS;
-    status = nb_host_enter_hook(host, true);
+    status = nb_host_enter_hook(host, &hook, true);
     if (status == NDISBRIDGE_STATUS_SUCCESS) {
         status = host->hooks.return_blocks(
             host->hooks.context, if_type, blocks, count);
-        nb_host_leave_hook(host);
+        nb_host_leave_hook(host, &hook);
     }
     return status;
 }

@@ -239,22 +239,28 @@ static uint32_t time_left(uint64_t deadline_ms)
     return now < deadline_ms ? (uint32_t)(deadline_ms - now) : 0;
 }
 
-ndisbridge_status ndisbridge_session_close(
-    ndisbridge_session *session, uint32_t timeout_ms)
+/* One thread closes at a time: the next goes on where it gave up, or finds
+ * that it is done, and no hook runs any more when any of them returns. */
+static ndisbridge_status become_closer(
+    ndisbridge_session *session, uint64_t deadline_ms)
 {
-    struct nb_host *host;
+    const struct timespec pause = { 0, 200000 };
+
+    while (nb_exchange(&session->closer, 1) != 0) {
+        if (nb_now_ms() >= deadline_ms)
+            return NDISBRIDGE_STATUS_TIMEOUT;
+        nanosleep(&pause, NULL);
+    }
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+static ndisbridge_status close_alone(
+    ndisbridge_session *session, uint64_t deadline_ms)
+{
+    struct nb_host *host = &session->host;
     uint32_t life = NB_LIFE_OPEN;
-    uint64_t deadline_ms;
     ndisbridge_status status;
 
-    NB_REQUIRE(session != NULL);
-    host = &session->host;
-    if (nb_host_life(host) == NB_LIFE_FORKED)
-        return NDISBRIDGE_STATUS_FORKED;
-    if (nb_this_thread.hook_session == session
-        || nb_thread_in_session(session))
-        return NDISBRIDGE_STATUS_INVALID_STATE;
-    deadline_ms = nb_now_ms() + nb_session_timeout(session, timeout_ms);
     if (!nb_compare_exchange(host->life, &life, NB_LIFE_CLOSING)
         && life == NB_LIFE_CLOSED)
         return NDISBRIDGE_STATUS_INVALID_STATE;
@@ -267,10 +273,28 @@ ndisbridge_status ndisbridge_session_close(
         return status;
     /* What a hook says here cannot be mended by who closes. */
     status = nb_pool_return_all(&session->pool);
-    life = NB_LIFE_CLOSING;
-    return nb_compare_exchange(host->life, &life, NB_LIFE_CLOSED)
-        ? status
-        : NDISBRIDGE_STATUS_INVALID_STATE;
+    nb_store(host->life, NB_LIFE_CLOSED);
+    return status;
+}
+
+ndisbridge_status ndisbridge_session_close(
+    ndisbridge_session *session, uint32_t timeout_ms)
+{
+    uint64_t deadline_ms;
+    ndisbridge_status status;
+
+    NB_REQUIRE(session != NULL);
+    if (nb_host_life(&session->host) == NB_LIFE_FORKED)
+        return NDISBRIDGE_STATUS_FORKED;
+    if (nb_thread_in_hook_of(session) || nb_thread_in_session(session))
+        return NDISBRIDGE_STATUS_INVALID_STATE;
+    deadline_ms = nb_now_ms() + nb_session_timeout(session, timeout_ms);
+    status = become_closer(session, deadline_ms);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    status = close_alone(session, deadline_ms);
+    nb_store(&session->closer, 0);
+    return status;
 }
 
 ndisbridge_status ndisbridge_session_destroy(ndisbridge_session *session)

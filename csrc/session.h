@@ -21,6 +21,7 @@ struct ndisbridge_session {
     struct nb_table table;
     struct nb_stack stack;
     uint32_t wait_timeout_ms;
+    nb_atomic_u32 closer;  /* 1: a thread is in ndisbridge_session_close() */
     pthread_mutex_t providers_lock;
     struct nb_provider_entry *providers;
     uint32_t provider_capacity;
@@ -35,7 +36,7 @@ static inline ndisbridge_status nb_session_check(
 {
     if (NB_LIKELY(session != NULL
             && nb_host_life(&session->host) == NB_LIFE_OPEN
-            && nb_this_thread.hook_session != session))
+            && !nb_thread_in_hook_of(session)))
         return NDISBRIDGE_STATUS_SUCCESS;
     return nb_session_refuse(session);
 }

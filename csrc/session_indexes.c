@@ -285,16 +285,17 @@ static ndisbridge_status hold_all(
 static ndisbridge_status call_retain(ndisbridge_session *session,
     const struct masks *masks, uint32_t flags, void *record)
 {
+    struct nb_hook hook;
     struct nb_host *host = &session->host;
     ndisbridge_status status;
 
     if (host->hooks.retain == NULL)
         return NDISBRIDGE_STATUS_SUCCESS;
-    status = nb_host_enter_hook(host, false);
+    status = nb_host_enter_hook(host, &hook, false);
     if (status == NDISBRIDGE_STATUS_SUCCESS) {
         status = host->hooks.retain(host->hooks.context, masks->sets,
             masks->set_count, flags, record);
-        nb_host_leave_hook(host);
+        nb_host_leave_hook(host, &hook);
     }
     return status;
 }
@@ -382,16 +383,17 @@ static void put_back(
 static ndisbridge_status call_release(ndisbridge_session *session,
     const struct masks *masks, uint32_t flags, void *record)
 {
+    struct nb_hook hook;
     struct nb_host *host = &session->host;
     ndisbridge_status status;
 
     if (host->hooks.release == NULL)
         return NDISBRIDGE_STATUS_SUCCESS;
-    status = nb_host_enter_hook(host, false);
+    status = nb_host_enter_hook(host, &hook, false);
     if (status == NDISBRIDGE_STATUS_SUCCESS) {
         status = host->hooks.release(host->hooks.context, masks->sets,
             masks->set_count, flags, record);
-        nb_host_leave_hook(host);
+        nb_host_leave_hook(host, &hook);
     }
     return status;
 }

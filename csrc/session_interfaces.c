@@ -207,6 +207,7 @@ static ndisbridge_status prepare(struct batch *batch, uint32_t i)
 static void confirm(struct batch *batch, ndisbridge_net_luid *net_luids,
     uint32_t *if_indexes)
 {
+    struct nb_hook hook;
     struct nb_host *host = &batch->session->host;
     ndisbridge_status status;
     uint32_t n = 0;
@@ -219,11 +220,11 @@ static void confirm(struct batch *batch, ndisbridge_net_luid *net_luids,
     }
     if (n == 0)
         return;
-    status = nb_host_enter_hook(host, false);
+    status = nb_host_enter_hook(host, &hook, false);
     if (status == NDISBRIDGE_STATUS_SUCCESS) {
         status = host->hooks.confirm(
             host->hooks.context, net_luids, if_indexes, n);
-        nb_host_leave_hook(host);
+        nb_host_leave_hook(host, &hook);
     }
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->progress[i] != NEEDS_CONFIRM)
@@ -267,6 +268,7 @@ static ndisbridge_status insert(struct batch *batch, uint32_t i)
  * duplicate's mark stays: it is the mark of the one that is registered. */
 static void give_back(struct batch *batch, uint32_t i)
 {
+    struct nb_hook hook;
     struct nb_host *host = &batch->session->host;
     ndisbridge_net_luid net_luid = batch->net_luids[i];
 
@@ -276,9 +278,9 @@ static void give_back(struct batch *batch, uint32_t i)
     if (batch->progress[i] == NEEDS_CONFIRM
         && batch->statuses[i] != NDISBRIDGE_STATUS_DUPLICATE_OBJECTID
         && host->hooks.unconfirm != NULL
-        && nb_host_enter_hook(host, true) == NDISBRIDGE_STATUS_SUCCESS) {
+        && nb_host_enter_hook(host, &hook, true) == NDISBRIDGE_STATUS_SUCCESS) {
         host->hooks.unconfirm(host->hooks.context, &net_luid, 1);
-        nb_host_leave_hook(host);
+        nb_host_leave_hook(host, &hook);
     }
 }
 

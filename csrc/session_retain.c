@@ -153,6 +153,7 @@ ndisbridge_status ndisbridge_retain_net_luids(ndisbridge_session *session,
     const ndisbridge_net_luid *net_luids, uint32_t count, uint32_t flags,
     void *record)
 {
+    struct nb_hook hook;
     struct nb_host *host;
     struct groups groups;
     ndisbridge_status status;
@@ -170,11 +171,11 @@ ndisbridge_status ndisbridge_retain_net_luids(ndisbridge_session *session,
         return NDISBRIDGE_STATUS_INVALID_PARAMETER;
     }
     if (host->hooks.retain != NULL) {
-        status = nb_host_enter_hook(host, false);
+        status = nb_host_enter_hook(host, &hook, false);
         if (status == NDISBRIDGE_STATUS_SUCCESS) {
             status = host->hooks.retain(host->hooks.context, groups.sets,
                 groups.set_count, flags, record);
-            nb_host_leave_hook(host);
+            nb_host_leave_hook(host, &hook);
         }
     }
     /* As in ndisbridge_retain(): without a store, and for non-persistent

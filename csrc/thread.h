@@ -23,9 +23,16 @@ struct nb_frame {
     struct nb_frame *outer;
 };
 
+/* One hook that the thread runs; a hook of one session may use another
+ * session that has hooks too. */
+struct nb_hook {
+    const void *session;
+    struct nb_hook *outer;
+};
+
 struct nb_thread {
     uint32_t number_plus_1;  /* 0: not asked for yet */
-    const void *hook_session;  /* whose hook runs on this thread */
+    struct nb_hook *hooks;
     struct nb_frame *frames;
 };
 
@@ -50,6 +57,15 @@ static inline bool nb_thread_in_handler_of(const void *interface)
     while (frame != NULL && frame->interface != interface)
         frame = frame->outer;
     return frame != NULL;
+}
+
+static inline bool nb_thread_in_hook_of(const void *session)
+{
+    const struct nb_hook *hook = nb_this_thread.hooks;
+
+    while (NB_UNLIKELY(hook != NULL && hook->session != session))
+        hook = hook->outer;
+    return hook != NULL;
 }
 
 static inline bool nb_thread_in_session(const void *session)

@@ -216,6 +216,7 @@ class Session:
             self._closers += 1
         try:
             self._core.close(milliseconds)
+            self._closed = True
         except InvalidStateError:
             # From a handler or a hook the session stays open; with another
             # thread closing it, it is that one's to finish.

@@ -15,7 +15,15 @@ import subprocess
 import pytest
 
 import ndisbridge as ndis
-from ndisbridge import _native, constants, ctypes_api, exceptions, structures
+from ndisbridge import (
+    _fastcall,
+    _native,
+    _ndisbridge,
+    constants,
+    ctypes_api,
+    exceptions,
+    structures,
+)
 from ndisbridge._ndisbridge import ffi, lib
 
 pytestmark = pytest.mark.smoke
@@ -96,12 +104,53 @@ def test_library_has_no_python() -> None:
     assert not re.search(r"\b_?Py", out)
 
 
+def test_one_core() -> None:
+    """
+    Both modules of Python use the one library beside them.
+
+    Two copies of the core would have two thread-local states; a search path
+    of the machine that built them would be searched first everywhere else.
+    """
+    if shutil.which("readelf") is None:
+        pytest.skip("no readelf here (binutils)")
+
+    def dynamic(path: str) -> list[tuple[str, str]]:
+        out = subprocess.run(
+            ["readelf", "-d", "-W", path],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        return re.findall(r"\((\w+)\)[^\[\n]*\[([^\]]*)\]", out)
+
+    core = dynamic(ndis.get_library())
+    assert ("SONAME", "libndisbridge.so") in core
+    assert not {"RPATH", "RUNPATH"} & {tag for tag, _ in core}
+    for module in (_fastcall, _ndisbridge):
+        found = dynamic(module.__file__)
+        assert ("NEEDED", "libndisbridge.so") in found
+        assert [
+            value for tag, value in found if tag in {"RPATH", "RUNPATH"}
+        ] == ["$ORIGIN"]
+        assert not any("python" in v for t, v in found if t == "NEEDED")
+        exported = subprocess.run(
+            ["nm", "-D", "--defined-only", module.__file__],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split()[2::3]
+        assert exported == [f"PyInit_{module.__name__.rpartition('.')[2]}"]
+
+
 def test_version(header: str) -> None:
-    """Header, library, package and metadata have one version."""
+    """Header, library, package, pkg-config and metadata have one version."""
     from importlib.metadata import version
+    from pathlib import Path
 
     (text,) = re.findall(r'NDISBRIDGE_VERSION "([^"]+)"', header)
     assert ndis.__version__ == text == version("ndisbridge")
+    pc = Path(ndis.get_pkg_config_dir(), "ndisbridge.pc").read_text()
+    assert f"\nVersion: {text}\n" in pc
 
 
 def test_statuses_have_names_and_classes() -> None:
@@ -187,7 +236,7 @@ def test_every_layout_is_there() -> None:
 
 def test_ctypes_agrees() -> None:
     """Sizes, offsets and prototypes of ctypes are cffi's."""
-    library = ctypes_api.load()
+    ctypes_api.load()
     assert set(ctypes_api.FUNCTIONS) == {
         n for n in dir(lib) if n.startswith("ndisbridge_")
     }
@@ -198,9 +247,64 @@ def test_ctypes_agrees() -> None:
         assert ctypes.sizeof(c_type) == ffi.sizeof(cffi_type)
         for member, field in cffi_type.fields:
             assert getattr(c_type, member).offset == field.offset
-    for name in ctypes_api.FUNCTIONS:
-        prototype = ffi.typeof(getattr(lib, name))
-        assert len(getattr(library, name).argtypes) == len(prototype.args)
+
+
+def wanted_ctypes(declarations: str, declared: str) -> object:
+    """What ctypes should have for a result or a parameter, by its text."""
+    values = {
+        "int": ctypes.c_int,
+        "size_t": ctypes.c_size_t,
+        **{
+            f"{sign}int{bits}_t": getattr(ctypes, f"c_{sign}int{bits}")
+            for sign in ("", "u")
+            for bits in (8, 16, 32, 64)
+        },
+    }
+    for number, name in re.findall(
+        r"typedef (\w+) (ndisbridge_\w+);", declarations
+    ):
+        values[name] = values[number]
+    words = declared.replace("const ", "").split()
+    kind = words[0]
+    if "*" not in declared and kind in values:
+        return values[kind]
+    if "**" in declared or "*const *" in declared or "*" not in declared:
+        return "pointer" if kind != "void" or "*" in declared else None
+    if kind in {"void", "ndisbridge_session"}:
+        return ctypes.c_void_p
+    if kind == "char":
+        return ctypes.c_char_p
+    if kind in values:
+        return ctypes.POINTER(values[kind])
+    return ctypes.POINTER(ctypes_api.TYPES[kind])
+
+
+def test_ctypes_prototypes(declarations: str) -> None:
+    """Results and parameters of ctypes are those that the header's text has."""
+    library = ctypes_api.load()
+    found = re.findall(
+        r"^(\S[\w *]*?)\b(ndisbridge_\w+)\(([^;{}]*)\);", declarations, re.M
+    )
+    assert {name for _, name, _ in found} == set(ctypes_api.FUNCTIONS)
+    for result, name, parameters in found:
+        function = getattr(library, name)
+        texts = [" ".join(each.split()) for each in parameters.split(",")]
+        if texts == ["void"]:
+            texts = []
+        assert len(function.argtypes) == len(texts), name
+        for ours, text in zip(
+            [function.restype, *function.argtypes],
+            [result.strip(), *texts],
+            strict=True,
+        ):
+            theirs = wanted_ctypes(declarations, text)
+            if theirs == "pointer":
+                assert ctypes.sizeof(ours) == ctypes.sizeof(ctypes.c_void_p)
+                assert not issubclass(ours, ctypes._SimpleCData) or (
+                    ours is ctypes.c_void_p
+                ), (name, text)
+            else:
+                assert ours is theirs, (name, text)
 
 
 def test_dataclasses_agree() -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import venv
 import zipfile
 from pathlib import Path
@@ -25,6 +26,7 @@ where = pathlib.Path(ndis.__file__).resolve()
 assert (where.parent / "py.typed").is_file()
 assert (where.parent / "_ndisbridge.pyi").is_file()
 assert pathlib.Path(ndis.get_include(), "ndisbridge.h").is_file()
+assert pathlib.Path(ndis.get_pkg_config_dir(), "ndisbridge.pc").is_file()
 print(where)
 """
 
@@ -58,7 +60,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ".*_cache",
         ".hypothesis",
         ".benchmarks",
-        "pkgconfig",
     )
     shutil.copytree(ROOT, target, ignore=ignore)
     return target
@@ -117,6 +118,57 @@ def test_wheel(dists: Path, fresh: Path, tmp_path: Path) -> None:
     assert not any(name.startswith(("tests", "csrc")) for name in names)
     run(fresh, "-m", "pip", "install", "-q", "--no-deps", wheel, cwd=tmp_path)
     assert str(tmp_path) in run(fresh, "-c", PROGRAM, cwd=tmp_path)
+
+
+def test_wheel_of_a_used_tree(source: Path, tmp_path: Path) -> None:
+    """What an earlier build has left in the tree gets into no wheel."""
+    tree = tmp_path / "tree"
+    shutil.copytree(source, tree, ignore=shutil.ignore_patterns("build"))
+    later = time.time() + 3600
+    for name in ("libndisbridge.so", "_fastcall.abi3.so", "libother.so"):
+        path = tree / "ndisbridge" / name
+        path.write_bytes(b"left here")
+        os.utime(path, (later, later))
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        tmp_path,
+        tree,
+        cwd=tmp_path,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        libraries = [n for n in archive.namelist() if n.endswith(".so")]
+        assert len(libraries) == 3
+        for name in libraries:
+            assert archive.read(name).startswith(b"\x7fELF"), name
+
+
+def test_switches(source: Path, tmp_path: Path) -> None:
+    """Other switches build again what is there; the same ones do not."""
+    tree = tmp_path / "tree"
+    shutil.copytree(source, tree, ignore=shutil.ignore_patterns("build"))
+    library = tree / "ndisbridge" / "libndisbridge.so"
+    built = []
+    for switches in ({}, {"NDISBRIDGE_DEBUG": "1"}, {"NDISBRIDGE_DEBUG": "1"}):
+        run(
+            sys.executable,
+            "setup.py",
+            "-q",
+            "build_ext",
+            "--inplace",
+            cwd=tree,
+            **switches,
+        )
+        built.append((library.stat().st_mtime_ns, library.read_bytes()))
+    assert built[0][1] != built[1][1]
+    assert built[1] == built[2]
 
 
 def test_sdist(dists: Path, fresh: Path, tmp_path: Path) -> None:
