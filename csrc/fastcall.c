@@ -21,6 +21,14 @@
 
 #include "../ndisbridge/include/ndisbridge.h"
 
+/* What Py_RETURN_NONE does with the headers of 3.12 and later takes None to
+ * be immortal, which it is not where this binary runs on an older one. */
+static PyObject *none(void)
+{
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
 /* ---- exceptions on their way ------------------------------------------ */
 
 /* A list of the exceptions that Python code, called from C called from
@@ -85,7 +93,7 @@ static PyObject *module_park(PyObject *module, PyObject *exception)
 {
     (void)module;
     park(exception);
-    Py_RETURN_NONE;
+    return none();
 }
 
 static PyObject *module_take_parked(PyObject *module, PyObject *unused)
@@ -442,7 +450,7 @@ static PyObject *space_free(PyObject *object, PyObject *net_luid_index)
         drop_parked();
         return fail(self->core->raise_status, status);
     }
-    Py_RETURN_NONE;
+    return none();
 }
 
 static PyObject *space_if_type(PyObject *self, void *unused)
