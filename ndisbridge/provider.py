@@ -422,7 +422,8 @@ class Provider:
             attributes: Attributes of a new one.
 
         Raises:
-            IdentityConflictError: The key has an identity of another IfType.
+            IdentityConflictError: The key has an identity of another IfType,
+                or one that is not persistent.
             ResourcesError: Every NET_LUID index of the type is taken.
             StoreError: The store refused; nothing is taken.
         """
@@ -436,6 +437,11 @@ class Provider:
                 key, if_type, persistent, if_index, alias, attributes or {}
             )
         self._check_type(record, if_type)
+        if persistent and not record.persistent:
+            raise IdentityConflictError(
+                f"{record.key!r} of {record.provider!r} ends with the "
+                "session that made it: release it first"
+            )
         return Identity(self, record)
 
     def _check_type(self, record: IdentityRecord, if_type: int) -> None:
@@ -481,7 +487,9 @@ class Provider:
                 persistent=persistent,
                 identities=[record],
             )
-        except BaseException as error:
+        except Exception as error:
+            # Not after an interrupt: the store may have it all the same,
+            # and then it must not be handed out again.
             session.free_net_luid_index(if_type, net_luid_index)
             if if_index:
                 core.free_if_index(if_index)

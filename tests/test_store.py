@@ -179,6 +179,17 @@ def test_non_persistent_ends_with_its_session(store_path: Path) -> None:
         session.claim_net_luid_index(TUNNEL, net_luid.net_luid_index)
 
 
+def test_not_persistent_is_not_taken_for_persistent(
+    any_session: ndis.Session,
+) -> None:
+    """Who asks for a lasting identity does not get one that ends."""
+    provider = any_session.register_provider("acme")
+    provider.identity("x", TUNNEL, persistent=False)
+    with pytest.raises(ndis.IdentityConflictError, match="ends with"):
+        provider.identity("x", TUNNEL)
+    assert not provider.identity("x", TUNNEL, persistent=False).persistent
+
+
 def test_race_for_a_key(store_path: Path) -> None:
     """Sixteen threads of two sessions get one identity for one key."""
     found = set()

@@ -214,7 +214,8 @@ class LinuxHost:
             session._core.retain_net_luids(
                 net_luids, identities=records, updates=changed
             )
-        except BaseException:
+        except Exception:
+            # Not after an interrupt: see Provider.identity().
             for net_luid in net_luids:
                 with contextlib.suppress(NdisError):
                     session.free_net_luid_index(
