@@ -16,6 +16,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -208,7 +209,8 @@ def test_dump_agrees_with_ip(
 ) -> None:
     """Every member of a record is what ip prints for the same link."""
     _build_all_kinds(namespace)
-    for _ in range(20):  # until no packet was counted in between
+    for _ in range(100):  # until no packet was counted in between
+        time.sleep(0.1)
         before = namespace.ip("-j", "-d", "-s", "-s", "link")
         adopted, rows, numbers = _rows(namespace, session)
         if namespace.ip("-j", "-d", "-s", "-s", "link") == before:

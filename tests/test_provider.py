@@ -164,7 +164,8 @@ def test_update_from_another_session(store_path: Path) -> None:
             found = second.find(key)
             assert found is not None
             found.update(alias=key)
-            assert first.identity(key, 6).alias == key
+            again = first.identity(key, 6, persistent=persistent)
+            assert again.alias == key
         assert one.store.check() == []
 
 

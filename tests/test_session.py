@@ -454,7 +454,10 @@ def test_what_a_hook_raises_arrives(
         state = session.test_net_luid_index
         assert state(6, mine) == IndexState.ALLOCATED
         assert state(6, kept) == IndexState.RETAINED
-        assert session.count_net_luid_indexes(6).allocated == 1
+        # After an interrupt the store may have what identity() was making:
+        # its index is not handed out again.
+        kept_back = not isinstance(error, Exception)
+        assert session.count_net_luid_indexes(6).allocated == 1 + kept_back
         session.retain_net_luid_indexes(6, [mine])
         session.release_net_luid_indexes(6, [kept, mine])
         assert session.store.check() == []
