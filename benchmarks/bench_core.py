@@ -24,10 +24,9 @@ WINDOW = 65_536
 OCCUPANCIES = [0, 50, 99, 99.99]
 
 
-@pytest.fixture(scope="session")
-def core(tmp_path_factory) -> ctypes.CDLL:
-    """bench_core.c, linked to the package's library."""
-    library = tmp_path_factory.mktemp("core") / "bench_core.so"
+def load_core(directory: Path) -> ctypes.CDLL:
+    """bench_core.c, built in a directory, linked to the package's library."""
+    library = directory / "bench_core.so"
     package = Path(ndis.get_library())
     subprocess.run(
         [
@@ -52,6 +51,7 @@ def core(tmp_path_factory) -> ctypes.CDLL:
         "pairs": [pointer, u16, u32],
         "floor_pairs": [u32],
         "churn": [pointer, u16, pointer, u32, u32],
+        "floor_churn": [pointer, pointer, u32, u32],
         "two_threads": [pointer, u16, u32],
         "batch": [pointer, u16, pointer, u32],
         "floor_batch": [pointer, pointer, u32],
@@ -64,6 +64,11 @@ def core(tmp_path_factory) -> ctypes.CDLL:
         function.restype = ctypes.c_uint64
         function.argtypes = arguments
     return loaded
+
+
+@pytest.fixture(scope="session")
+def core(tmp_path_factory) -> ctypes.CDLL:
+    return load_core(tmp_path_factory.mktemp("core"))
 
 
 def fill(session: ndis.Session, percent: float) -> list[int]:
@@ -101,6 +106,17 @@ class TestChurn:
         )
         assert done == 2 * PAIRS
         assert len(set(window)) == WINDOW
+
+    @pytest.mark.parametrize("percent", [50, 99, 99.99])
+    def test_floor_known_bits(self, benchmark, session, core, percent) -> None:
+        # The indexes that a churn of this occupancy walks through.
+        window = (ctypes.c_uint32 * WINDOW)(*fill(session, percent))
+        address = session.address
+        core.churn(address, ETHERNET, window, WINDOW, 4 * WINDOW)
+        words = (ctypes.c_uint64 * (1 << 18))()
+        done = benchmark(core.floor_churn, words, window, WINDOW, PAIRS)
+        assert done == 2 * PAIRS
+        assert not any(words)
 
 
 @pytest.mark.benchmark(group="C: pair, two threads (x 100,000 each)")

@@ -25,6 +25,20 @@ def _first_line(*command: str) -> str:
     return (done.stdout.splitlines() or ["?"])[0]
 
 
+def _commit() -> str:
+    """The commit, and where the tree differs from it."""
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=no"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    ).stdout.splitlines()
+    parts = sorted({line[3:].partition("/")[0] for line in changed})
+    commit = _first_line("git", "rev-parse", "--short", "HEAD")
+    return commit + (f", changed: {', '.join(parts)}" if parts else "")
+
+
 def machine() -> dict[str, str]:
     """What a figure depends on."""
     cpu = "?"
@@ -39,7 +53,7 @@ def machine() -> dict[str, str]:
         "compiler": _first_line("gcc", "--version"),
         "Python": platform.python_version(),
         "ndisbridge": ndis.__version__,
-        "commit": _first_line("git", "rev-parse", "--short", "HEAD"),
+        "commit": _commit(),
     }
 
 

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""
+Rows: an identity of the store, with what the host says of its link; and
+finding the one that the user names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from ..exceptions import InvalidParameterError, NdisError
+from ..net_luid import NetLuid
+from ..persistence import (
+    IdentityRecord,
+)
+from ..proxy.compartments import CompartmentError, current_compartment
+from ..proxy.links import LinuxLink, read_links
+from ..proxy.linux import PROVIDER_NAME
+from ..proxy.recognition import recognise
+
+
+class NotFound(click.ClickException):
+    """Nothing is what the user named."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the command shows of one interface."""
+
+    name: str
+    description: str
+    if_index: int
+    status: str
+    admin_status: str
+    mac_address: str
+    link_speed: int | None
+    mtu: int | None
+    if_type: int
+    if_type_name: str
+    net_luid: str
+    net_luid_name: str
+    net_luid_index: int
+    interface_guid: str
+    alias: str
+    provider: str
+    compartment: str
+    key: str
+    persistent: bool
+    registered_by: str
+    state: str
+
+    def fields(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def make_row(
+    record: IdentityRecord, link: LinuxLink | None, state: str = ""
+) -> Row:
+    """The row of an identity and, if it has one, its link."""
+    net_luid = NetLuid(record.net_luid)
+    live = link is not None
+    return Row(
+        name=link.name if link else record.attributes.get("name", record.key),
+        description=(link.kind if link else record.attributes.get("kind", ""))
+        or net_luid.if_type.name.lower(),
+        if_index=link.if_index if link else record.if_index,
+        status=link.oper_status.name if link else "ABSENT",
+        admin_status=link.admin_status.name if link else "",
+        mac_address=link.address.hex(":") if link else "",
+        link_speed=link.link_speed if link else None,
+        mtu=link.mtu if link else None,
+        if_type=int(net_luid.if_type),
+        if_type_name=net_luid.if_type.name,
+        net_luid=str(net_luid),
+        net_luid_name=net_luid.name,
+        net_luid_index=net_luid.net_luid_index,
+        interface_guid=str(record.interface_guid),
+        alias=(link.alias if link else "") or record.alias,
+        provider=record.provider,
+        compartment=record.compartment,
+        key=record.key,
+        persistent=record.persistent,
+        registered_by=str(record.in_use_by) if record.in_use_by else "",
+        state=state or ("known" if live else ""),
+    )
+
+
+def rows_of(records: Sequence[IdentityRecord]) -> list[Row]:
+    """Rows of a store's identities, with the links of this namespace."""
+    links: dict[int, LinuxLink] = {}
+    with contextlib.suppress(OSError, CompartmentError, NdisError):
+        compartment = current_compartment()
+        mine = [each for each in records if each.provider == PROVIDER_NAME]
+        for match in recognise(read_links(), mine, compartment):
+            if match.record is not None:
+                links[match.record.net_luid] = match.link
+    return [make_row(each, links.get(each.net_luid)) for each in records]
+
+
+def resolve(rows: Sequence[Row], text: str) -> Row:
+    """
+    The one row that any form of identity names.
+
+    Raises:
+        NotFound: None, or more than one.
+    """
+    found = list(_named(rows, text))
+    if not found:
+        raise NotFound(f"no interface is {text!r}: see `ndisbridge list`")
+    if len(found) > 1:
+        names = ", ".join(f"{row.key} ({row.net_luid})" for row in found)
+        raise NotFound(f"{text!r} is more than one: {names}")
+    return found[0]
+
+
+def _named(rows: Sequence[Row], text: str) -> Iterable[Row]:
+    exact = [row for row in rows if text in {row.name, row.key}]
+    if exact:
+        return [row for row in exact if row.name == text] or exact
+    with contextlib.suppress(ValueError):
+        guid = str(uuid.UUID(text))
+        return [row for row in rows if row.interface_guid == guid]
+    if text.isdecimal() and int(text) <= 0x7FFFFFFF:
+        number = int(text)
+        live = [
+            row
+            for row in rows
+            if row.if_index == number and row.status != "ABSENT"
+        ]
+        return live or [row for row in rows if row.if_index == number]
+    with contextlib.suppress(InvalidParameterError):
+        wanted = str(NetLuid.parse(text))
+        return [row for row in rows if row.net_luid == wanted]
+    return [row for row in rows if row.alias and row.alias == text]
