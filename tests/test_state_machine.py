@@ -285,7 +285,12 @@ class Sessions(RuleBasedStateMachine):
             key, if_type, persistent=persistent, alias=alias
         )
         known = self.identities.get(key)
-        if known is not None and known.net_luid >> 48 != if_type:
+        # An identity keeps its IfType, and one that ends with a session is
+        # not passed off as one that lasts.
+        if known is not None and (
+            known.net_luid >> 48 != if_type
+            or (persistent and known.owner is not None)
+        ):
             with pytest.raises(ndis.IdentityConflictError):
                 ask()
             return
