@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * host.h - what every layer of a session shares: its memory, its persistence
- * hooks, and whether it is open, closed or left behind by fork().
+ * hooks, whether it is open, closed or left behind by fork(), and how long
+ * anything in it may wait.
  */
 #ifndef NB_HOST_H
 #define NB_HOST_H
+
+#include <pthread.h>
 
 #include "thread.h"
 
@@ -23,11 +26,33 @@ struct nb_host {
     ndisbridge_persistence_hooks hooks;  /* members may be NULL */
     const void *session;  /* identity only */
     nb_atomic_u32 calls;  /* running now: hooks, registrations, trims */
+    uint32_t wait_timeout_ms;  /* of a wait that nobody has timed */
 };
+
+/* CLOCK_MONOTONIC, in ms. */
+uint64_t nb_now_ms(void);
+
+static inline uint64_t nb_host_deadline(const struct nb_host *host)
+{
+    return nb_now_ms() + host->wait_timeout_ms;
+}
+
+/* A condition whose waits end by nb_now_ms(); false without memory. */
+bool nb_condition_init(pthread_cond_t *condition);
+/* False once the deadline has passed: look at the predicate all the same. */
+bool nb_condition_wait(
+    pthread_cond_t *condition, pthread_mutex_t *mutex, uint64_t deadline_ms);
 
 static inline uint32_t nb_host_life(const struct nb_host *host)
 {
     return nb_load_relaxed(host->life);
+}
+
+/* Whether this is a child of fork(): locks and conditions may be in use by
+ * threads that are not here, and cannot be destroyed. */
+static inline bool nb_host_forked(const struct nb_host *host)
+{
+    return host->life != NULL && nb_host_life(host) == NB_LIFE_FORKED;
 }
 
 /* Begins a call that closing must wait for; pair every SUCCESS with

@@ -241,7 +241,9 @@ static uint32_t neighbour(
     for (; i < rows->count && rows->rows[i] >> 32 == if_index; i++) {
         uint32_t next = (uint32_t)rows->rows[i];
 
-        if (rows == &stack->down || is_filter(stack->table, next))
+        /* One that is being deregistered is no part of it any more. */
+        if (is_open(stack->table, next)
+            && (rows == &stack->down || is_filter(stack->table, next)))
             return next;
     }
     return 0;

@@ -2,42 +2,31 @@
  *
  * if_table.c - see if_table.h.
  */
-#define _GNU_SOURCE
 #include "if_table.h"
 
-#include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define LUID_MAPS 65536
 #define LUID_LEAF 4096
 #define INDEX_LEAF 1024
 #define TOP 2048
 
-uint64_t nb_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 ndisbridge_status nb_table_init(
     struct nb_table *table, struct nb_host *host, struct nb_pool *pool)
 {
-    pthread_condattr_t monotonic;
-
     table->host = host;
     table->pool = pool;
     table->luid_maps =
         nb_allocate(&host->memory, LUID_MAPS * sizeof *table->luid_maps);
     if (table->luid_maps == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
+    if (!nb_condition_init(&table->completed)) {
+        nb_deallocate(&host->memory, table->luid_maps,
+            LUID_MAPS * sizeof *table->luid_maps);
+        table->luid_maps = NULL;
+        return NDISBRIDGE_STATUS_RESOURCES;
+    }
     pthread_mutex_init(&table->writer, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&table->completed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
@@ -74,6 +63,8 @@ void nb_table_destroy(struct nb_table *table)
     nb_deallocate(
         memory, table->luid_maps, LUID_MAPS * sizeof *table->luid_maps);
     table->luid_maps = NULL;
+    if (nb_host_forked(table->host))
+        return;
     pthread_cond_destroy(&table->completed);
     pthread_mutex_destroy(&table->writer);
 }
@@ -186,21 +177,27 @@ static struct nb_interface *take_record(struct nb_table *table)
     return interface;
 }
 
+static void return_record(
+    struct nb_table *table, struct nb_interface *interface)
+{
+    interface->provider = NULL;
+    interface->next = table->unused;
+    table->unused = interface;
+}
+
 /* Writes a record that nobody can enter.  Readers that still look at it
  * from before see the sequence move. */
 static void fill_record(struct nb_interface *interface,
-    const struct nb_registration *registration, uint32_t if_index)
+    const struct nb_registration *registration)
 {
-    ndisbridge_mib_if_row2 row = *registration->row;
     uint64_t words[NB_ROW_WORDS], facts[NB_INFORMATION_WORDS];
     uint64_t sequence = nb_load_relaxed(&interface->sequence);
 
-    row.interface_index = if_index;
-    memcpy(words, &row, sizeof words);
+    memcpy(words, registration->row, sizeof words);
     memcpy(facts, registration->information, sizeof facts);
     nb_store(&interface->sequence, sequence + 1);
     nb_store_release(&interface->net_luid, registration->net_luid);
-    nb_store_release(&interface->if_index, if_index);
+    nb_store_release(&interface->if_index, 0);
     nb_store_release(&interface->published, 0);
     for (uint32_t i = 0; i < NB_ROW_WORDS; i++)
         nb_store_release(&interface->row[i], words[i]);
@@ -210,50 +207,125 @@ static void fill_record(struct nb_interface *interface,
     interface->context = registration->context;
     interface->provider = registration->provider;
     interface->provider_interfaces = registration->provider_interfaces;
-    interface->holds_net_luid = registration->holds_net_luid;
-    interface->confirmed = registration->confirmed;
+    interface->holds_net_luid = false;
+    interface->holds_if_index = false;
+    interface->confirmed = false;
     nb_store_release(&interface->sequence, sequence + 2);
 }
 
-/* Under `writer`. */
-static ndisbridge_status insert(struct nb_table *table,
-    struct nb_registration *registration, bool holds_if_index)
+/* The same for what is known last: its ifIndex, which the row has too. */
+static void fill_if_index(struct nb_interface *interface, uint32_t if_index)
 {
-    uint32_t if_index = registration->if_index;
-    nb_interface_slot *by_luid, *by_index;
-    struct nb_interface *interface;
+    const size_t offset = offsetof(ndisbridge_mib_if_row2, interface_index);
+    uint64_t sequence = nb_load_relaxed(&interface->sequence);
+    uint64_t word = nb_load_relaxed(&interface->row[offset / 8]);
+
+    memcpy((uint8_t *)&word + offset % 8, &if_index, sizeof if_index);
+    nb_store(&interface->sequence, sequence + 1);
+    nb_store_release(&interface->if_index, if_index);
+    nb_store_release(&interface->row[offset / 8], word);
+    nb_store_release(&interface->sequence, sequence + 2);
+}
+
+static bool sets_have(const struct nb_release *release, uint16_t if_type,
+    uint32_t index)
+{
+    for (uint32_t i = 0; i < release->set_count; i++) {
+        const ndisbridge_index_set *set = &release->sets[i];
+
+        for (uint32_t j = 0; set->if_type == if_type && j < set->block_count;
+             j++)
+            if (set->blocks[j].block == index / NDISBRIDGE_BLOCK_SIZE
+                && (set->blocks[j].mask[index / 64 % NB_BLOCK_WORDS]
+                    & nb_bit(index)))
+                return true;
+    }
+    return false;
+}
+
+static bool is_releasing(
+    const struct nb_table *table, uint16_t if_type, uint32_t index)
+{
+    const struct nb_release *release = table->releases;
+
+    while (NB_UNLIKELY(release != NULL)
+        && !sets_have(release, if_type, index))
+        release = release->next;
+    return release != NULL;
+}
+
+/* Under `writer`. */
+static ndisbridge_status reserve(struct nb_table *table,
+    const struct nb_registration *registration, struct nb_interface **made)
+{
+    ndisbridge_net_luid net_luid = registration->net_luid;
+    nb_interface_slot *slot = make_luid_slot(table, net_luid);
+
+    if (slot == NULL)
+        return NDISBRIDGE_STATUS_RESOURCES;
+    if (nb_load_relaxed(slot) != NULL)
+        return NDISBRIDGE_STATUS_DUPLICATE_OBJECTID;
+    if (is_releasing(table, (uint16_t)(net_luid >> 48),
+            (uint32_t)(net_luid >> 24) & NDISBRIDGE_NET_LUID_INDEX_MAX))
+        return NDISBRIDGE_STATUS_IN_USE;
+    *made = take_record(table);
+    if (*made == NULL)
+        return NDISBRIDGE_STATUS_RESOURCES;
+    fill_record(*made, registration);
+    nb_store_release(slot, *made);
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+ndisbridge_status nb_table_reserve(struct nb_table *table,
+    const struct nb_registration *registration, struct nb_interface **made)
+{
+    ndisbridge_status status;
+
+    pthread_mutex_lock(&table->writer);
+    status = reserve(table, registration, made);
+    pthread_mutex_unlock(&table->writer);
+    return status;
+}
+
+void nb_table_cancel(struct nb_table *table, struct nb_interface *interface)
+{
+    pthread_mutex_lock(&table->writer);
+    nb_store_release(
+        nb_table_luid_slot(table, nb_load_relaxed(&interface->net_luid)),
+        NULL);
+    return_record(table, interface);
+    pthread_mutex_unlock(&table->writer);
+}
+
+/* Under `writer`. */
+static ndisbridge_status open_at(struct nb_table *table,
+    struct nb_interface *interface, uint32_t if_index)
+{
+    nb_interface_slot *slot = make_index_slot(table, if_index);
     uint64_t word;
 
-    by_luid = make_luid_slot(table, registration->net_luid);
-    by_index = make_index_slot(table, if_index);
-    if (by_luid == NULL || by_index == NULL)
+    if (slot == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
-    if (nb_load_relaxed(by_luid) != NULL)
-        return NDISBRIDGE_STATUS_DUPLICATE_OBJECTID;
-    if (nb_load_relaxed(by_index) != NULL)
+    if (nb_load_relaxed(slot) != NULL
+        || is_releasing(table, NB_IF_INDEX_SPACE, if_index))
         return NDISBRIDGE_STATUS_IN_USE;
-    interface = take_record(table);
-    if (interface == NULL)
-        return NDISBRIDGE_STATUS_RESOURCES;
-    fill_record(interface, registration, if_index);
-    interface->holds_if_index = holds_if_index;
+    fill_if_index(interface, if_index);
     /* Opens it: pairs with the loads in nb_interface_enter(). */
     word = nb_load_relaxed(&interface->rundown) + NB_RUNDOWN_GENERATION;
     nb_store(&interface->rundown, word & ~NB_RUNDOWN_CLOSED);
-    nb_store_release(by_luid, interface);
-    nb_store_release(by_index, interface);
+    nb_store_release(slot, interface);
     nb_fetch_add(&table->count, 1);
-    nb_fetch_add(registration->provider_interfaces, 1);
+    nb_fetch_add(interface->provider_interfaces, 1);
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
 /* Takes a wanted ifIndex of the space that is handed out from, so that it
  * is not handed out; *taken says that it must be freed in the end. */
-static ndisbridge_status take_wanted_if_index(
-    struct nb_table *table, struct nb_registration *registration, bool *taken)
+static ndisbridge_status take_wanted_if_index(struct nb_table *table,
+    const struct nb_interface *interface, uint32_t if_index, bool *taken)
 {
-    uint32_t if_index = registration->if_index;
     ndisbridge_status status;
+    uint32_t state;
 
     *taken = false;
     if (if_index > NDISBRIDGE_NET_LUID_INDEX_MAX
@@ -261,36 +333,124 @@ static ndisbridge_status take_wanted_if_index(
         return NDISBRIDGE_STATUS_SUCCESS;
     status = nb_pool_claim(table->pool, NB_IF_INDEX_SPACE, if_index);
     *taken = status == NDISBRIDGE_STATUS_SUCCESS;
-    /* A retained NET_LUID may have an ifIndex of its own, retained with it;
-     * the store has said that it is no other's. */
-    if (status == NDISBRIDGE_STATUS_IN_USE && !registration->holds_net_luid
-        && nb_bitmap_test(
-               &nb_pool_space(table->pool, NB_IF_INDEX_SPACE)->bitmap,
-               if_index)
-            != NDISBRIDGE_INDEX_ALLOCATED)
-        return NDISBRIDGE_STATUS_SUCCESS;
+    if (status != NDISBRIDGE_STATUS_IN_USE || interface->holds_net_luid)
+        return status;
+    /* A retained NET_LUID may have an ifIndex of its own, retained with it.
+     * A store has said that it is no other's; without one nobody knows. */
+    state = nb_bitmap_test(
+        &nb_pool_space(table->pool, NB_IF_INDEX_SPACE)->bitmap, if_index);
+    return state == NDISBRIDGE_INDEX_RETAINED
+            || (interface->confirmed && state == NDISBRIDGE_INDEX_UNLEASED)
+        ? NDISBRIDGE_STATUS_SUCCESS
+        : NDISBRIDGE_STATUS_IN_USE;
+}
+
+ndisbridge_status nb_table_open(struct nb_table *table,
+    struct nb_interface *interface, uint32_t *if_index)
+{
+    bool taken = true;
+    ndisbridge_status status = *if_index != 0
+        ? take_wanted_if_index(table, interface, *if_index, &taken)
+        : nb_pool_allocate_if_index(table->pool, if_index, table->lowest);
+
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    interface->holds_if_index = taken;
+    pthread_mutex_lock(&table->writer);
+    status = open_at(table, interface, *if_index);
+    pthread_mutex_unlock(&table->writer);
+    if (status != NDISBRIDGE_STATUS_SUCCESS && taken)
+        nb_pool_free(table->pool, NB_IF_INDEX_SPACE, *if_index);
     return status;
 }
 
-ndisbridge_status nb_table_register(
-    struct nb_table *table, struct nb_registration *registration)
-{
-    bool asked = registration->if_index != 0, taken = true;
-    ndisbridge_status status;
+/* ---- release ---------------------------------------------------------- */
 
-    status = asked
-        ? take_wanted_if_index(table, registration, &taken)
-        : nb_pool_allocate_if_index(
-            table->pool, &registration->if_index, table->lowest);
-    if (status != NDISBRIDGE_STATUS_SUCCESS)
-        return status;
+/* Whether one of a block of NET_LUIDs or ifIndexes is in the table. */
+static bool block_in_table(struct nb_table *table, uint16_t if_type,
+    const ndisbridge_block_mask *block)
+{
+    /* One leaf of the map is one block. */
+    if (if_type != NB_IF_INDEX_SPACE
+        && nb_table_luid_slot(table,
+               (uint64_t)if_type << 48 | (uint64_t)block->block << 36)
+            == NULL)
+        return false;
+    for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++)
+        for (uint64_t left = block->mask[i]; left != 0; left &= left - 1) {
+            uint32_t index = block->block * NDISBRIDGE_BLOCK_SIZE + i * 64
+                + nb_lowest_bit(left);
+
+            if ((if_type == NB_IF_INDEX_SPACE
+                        ? nb_table_find_if_index(table, index)
+                        : nb_table_find(table,
+                            (uint64_t)if_type << 48 | (uint64_t)index << 24))
+                != NULL)
+                return true;
+        }
+    return false;
+}
+
+static bool blocks_overlap(const ndisbridge_block_mask *block,
+    const ndisbridge_index_set *set)
+{
+    for (uint32_t j = 0; j < set->block_count; j++)
+        for (uint32_t i = 0;
+             set->blocks[j].block == block->block && i < NB_BLOCK_WORDS; i++)
+            if (set->blocks[j].mask[i] & block->mask[i])
+                return true;
+    return false;
+}
+
+static bool block_in_releases(const struct nb_table *table, uint16_t if_type,
+    const ndisbridge_block_mask *block)
+{
+    for (const struct nb_release *other = table->releases; other != NULL;
+         other = other->next)
+        for (uint32_t i = 0; i < other->set_count; i++)
+            if (other->sets[i].if_type == if_type
+                && blocks_overlap(block, &other->sets[i]))
+                return true;
+    return false;
+}
+
+static bool in_use(struct nb_table *table, const struct nb_release *release)
+{
+    for (uint32_t i = 0; i < release->set_count; i++) {
+        const ndisbridge_index_set *set = &release->sets[i];
+
+        for (uint32_t j = 0; j < set->block_count; j++)
+            if (block_in_table(table, set->if_type, &set->blocks[j])
+                || block_in_releases(table, set->if_type, &set->blocks[j]))
+                return true;
+    }
+    return false;
+}
+
+ndisbridge_status nb_table_begin_release(
+    struct nb_table *table, struct nb_release *release)
+{
+    ndisbridge_status status = NDISBRIDGE_STATUS_IN_USE;
+
     pthread_mutex_lock(&table->writer);
-    status = insert(table, registration, taken);
+    if (!in_use(table, release)) {
+        release->next = table->releases;
+        table->releases = release;
+        status = NDISBRIDGE_STATUS_SUCCESS;
+    }
     pthread_mutex_unlock(&table->writer);
-    if (status != NDISBRIDGE_STATUS_SUCCESS && taken)
-        nb_pool_free(
-            table->pool, NB_IF_INDEX_SPACE, registration->if_index);
     return status;
+}
+
+void nb_table_end_release(struct nb_table *table, struct nb_release *release)
+{
+    struct nb_release **at = &table->releases;
+
+    pthread_mutex_lock(&table->writer);
+    while (*at != release)
+        at = &(*at)->next;
+    *at = release->next;
+    pthread_mutex_unlock(&table->writer);
 }
 
 /* ---- deregister ------------------------------------------------------- */
@@ -312,35 +472,20 @@ void nb_table_complete(
     }
     pthread_mutex_lock(&table->writer);
     table->forget(table->forget_context, if_index);
-    nb_store_release(nb_table_luid_slot(table, net_luid), NULL);
-    nb_store_release(nb_table_index_slot(table, if_index), NULL);
+    /* Before anybody can see that it is not registered any more. */
     if (interface->holds_net_luid)
         nb_bitmap_unhold_one(
             &nb_pool_peek(table->pool, (uint16_t)(net_luid >> 48))->bitmap,
             (uint32_t)(net_luid >> 24) & NDISBRIDGE_NET_LUID_INDEX_MAX);
+    nb_store_release(nb_table_luid_slot(table, net_luid), NULL);
+    nb_store_release(nb_table_index_slot(table, if_index), NULL);
     if (interface->holds_if_index)
         nb_pool_free(table->pool, NB_IF_INDEX_SPACE, if_index);
     nb_fetch_sub(interface->provider_interfaces, 1);
-    interface->provider = NULL;
-    interface->next = table->unused;
-    table->unused = interface;
+    return_record(table, interface);
     nb_fetch_sub(&table->count, 1);
     pthread_cond_broadcast(&table->completed);
     pthread_mutex_unlock(&table->writer);
-}
-
-static struct timespec deadline_of(uint32_t timeout_ms)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += timeout_ms / 1000;
-    at.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
 }
 
 /* Waits until the slot no longer holds this registration.  A record that is
@@ -349,23 +494,21 @@ static ndisbridge_status wait_completed(struct nb_table *table,
     struct nb_interface *interface, uint32_t if_index, uint64_t generation,
     uint32_t timeout_ms)
 {
-    struct timespec deadline = deadline_of(timeout_ms);
-    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
+    uint64_t deadline_ms = nb_now_ms() + timeout_ms;
     const uint64_t mask = ~(NB_RUNDOWN_CLOSED | NB_RUNDOWN_FLIGHT);
+    bool in_time = true, there;
 
     pthread_mutex_lock(&table->writer);
-    while (nb_table_find_if_index(table, if_index) == interface
-        && (nb_load(&interface->rundown) & mask) == generation) {
-        if (timeout_ms == 0
-            || pthread_cond_timedwait(
-                   &table->completed, &table->writer, &deadline)
-                == ETIMEDOUT) {
-            status = NDISBRIDGE_STATUS_TIMEOUT;
+    for (;;) {
+        there = nb_table_find_if_index(table, if_index) == interface
+            && (nb_load(&interface->rundown) & mask) == generation;
+        if (!there || !in_time)
             break;
-        }
+        in_time = nb_condition_wait(
+            &table->completed, &table->writer, deadline_ms);
     }
     pthread_mutex_unlock(&table->writer);
-    return status;
+    return there ? NDISBRIDGE_STATUS_TIMEOUT : NDISBRIDGE_STATUS_SUCCESS;
 }
 
 ndisbridge_status nb_table_deregister(
@@ -425,10 +568,10 @@ static void complete_batch(struct nb_table *table,
 
 ndisbridge_status nb_table_close(struct nb_table *table, uint32_t timeout_ms)
 {
-    struct timespec deadline = deadline_of(timeout_ms);
+    uint64_t deadline_ms = nb_now_ms() + timeout_ms;
     struct nb_interface *batch[CLOSE_BATCH];
-    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
     uint32_t if_index = 0, count = 0;
+    bool in_time = true;
 
     while ((if_index = nb_table_next(table, if_index)) != 0) {
         struct nb_interface *interface;
@@ -449,12 +592,10 @@ ndisbridge_status nb_table_close(struct nb_table *table, uint32_t timeout_ms)
     }
     complete_batch(table, batch, count);
     pthread_mutex_lock(&table->writer);
-    while (nb_load(&table->count) != 0
-        && status == NDISBRIDGE_STATUS_SUCCESS)
-        if (pthread_cond_timedwait(
-                &table->completed, &table->writer, &deadline)
-            == ETIMEDOUT)
-            status = NDISBRIDGE_STATUS_TIMEOUT;
+    while (nb_load(&table->count) != 0 && in_time)
+        in_time = nb_condition_wait(
+            &table->completed, &table->writer, deadline_ms);
+    count = nb_load(&table->count);
     pthread_mutex_unlock(&table->writer);
-    return status;
+    return count != 0 ? NDISBRIDGE_STATUS_TIMEOUT : NDISBRIDGE_STATUS_SUCCESS;
 }

@@ -21,13 +21,15 @@
  * subtracting one.  Whoever brings a closed word to no one in flight
  * completes the deregistration, exactly once: nobody can enter any more.
  *
+ * A registration reserves its NET_LUID first, with a record that nobody can
+ * enter: from then on a second one is a duplicate, and a release is refused.
+ * What is being released cannot be reserved.
+ *
  * Writers (registration, completion, stack) are serialized by `writer`,
  * which is never held while a hook or a handler runs.
  */
 #ifndef NB_IF_TABLE_H
 #define NB_IF_TABLE_H
-
-#include <pthread.h>
 
 #include "luid_pool.h"
 
@@ -91,6 +93,7 @@ struct nb_table {
     _Atomic(struct nb_index_middle *) index_top[2048];
     nb_atomic_u32 count;  /* registered and closing */
     pthread_mutex_t writer;
+    struct nb_release *releases;  /* under way; under `writer` */
     pthread_cond_t completed;  /* a deregistration; with `writer` */
     struct nb_slab *slabs;
     struct nb_interface *unused;
@@ -186,18 +189,37 @@ struct nb_registration {
     nb_atomic_u32 *provider_interfaces;
     void *context;
     ndisbridge_net_luid net_luid;
-    uint32_t if_index;  /* wanted, 0 for any; assigned */
     uint32_t flags;
-    bool holds_net_luid;
-    bool confirmed;  /* by the store: it may have an ifIndex of its own */
     const ndisbridge_mib_if_row2 *row;  /* without ifIndex */
     const ndisbridge_interface_information *information;
 };
 
-/* Puts an interface into the table.  On failure nothing is changed, and the
- * hold and mark of the registration remain the caller's. */
-ndisbridge_status nb_table_register(
-    struct nb_table *table, struct nb_registration *registration);
+/* Reserves a NET_LUID: *made is in the table, and closed.  Pair SUCCESS with
+ * nb_table_open() or nb_table_cancel().  DUPLICATE_OBJECTID if it is there
+ * already, IN_USE if it is being released. */
+ndisbridge_status nb_table_reserve(struct nb_table *table,
+    const struct nb_registration *registration, struct nb_interface **made);
+/* Registers what is reserved, under the ifIndex wanted or, if that is 0, one
+ * by the policy.  holds_net_luid and confirmed of the record say what its
+ * end gives back.  On failure it is reserved as before. */
+ndisbridge_status nb_table_open(struct nb_table *table,
+    struct nb_interface *interface, uint32_t *if_index);
+void nb_table_cancel(
+    struct nb_table *table, struct nb_interface *interface);
+
+/* A release under way; lives on the stack of the thread that makes it. */
+struct nb_release {
+    const ndisbridge_index_set *sets;
+    uint32_t set_count;
+    struct nb_release *next;
+};
+
+/* Keeps what is in the sets from being registered; IN_USE if some of it is
+ * registered or being released already. */
+ndisbridge_status nb_table_begin_release(
+    struct nb_table *table, struct nb_release *release);
+void nb_table_end_release(
+    struct nb_table *table, struct nb_release *release);
 
 /* Closes an interface; see ndisbridge_deregister_interface().  With
  * timeout_ms 0 it waits for nothing: SUCCESS, or TIMEOUT. */
@@ -210,8 +232,5 @@ ndisbridge_status nb_table_close(
 
 /* Next ifIndex in use after `after` (0 for the first); 0 at the end. */
 uint32_t nb_table_next(struct nb_table *table, uint32_t after);
-
-/* CLOCK_MONOTONIC or the like, for deadlines, in ms. */
-uint64_t nb_now_ms(void);
 
 #endif

@@ -404,12 +404,13 @@ uint32_t nb_bitmap_free_many(
 
 /* ---- hold, retain, put back ------------------------------------------- */
 
-static void pin(struct nb_bitmap *bitmap, uint32_t block, uint32_t count)
+void nb_bitmap_pin(struct nb_bitmap *bitmap, uint32_t block, uint32_t count)
 {
     nb_fetch_add(&bitmap->pins[block], count);
 }
 
-static void unpin(struct nb_bitmap *bitmap, uint32_t block, uint32_t count)
+void nb_bitmap_unpin(
+    struct nb_bitmap *bitmap, uint32_t block, uint32_t count)
 {
     uint32_t before = nb_fetch_sub(&bitmap->pins[block], count);
 
@@ -432,7 +433,7 @@ bool nb_bitmap_hold(struct nb_bitmap *bitmap, uint32_t block,
     struct nb_block *own = &bitmap->blocks[block];
     uint32_t count = count_mask(mask);
 
-    pin(bitmap, block, count);
+    nb_bitmap_pin(bitmap, block, count);
     for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++) {
         uint64_t before;
 
@@ -446,7 +447,7 @@ bool nb_bitmap_hold(struct nb_bitmap *bitmap, uint32_t block,
         }
         while (i-- > 0)
             nb_fetch_or(&own->mine[i], mask[i]);
-        unpin(bitmap, block, count);
+        nb_bitmap_unpin(bitmap, block, count);
         return false;
     }
     return true;
@@ -458,55 +459,49 @@ void nb_bitmap_unhold(struct nb_bitmap *bitmap, uint32_t block,
     for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++)
         if (mask[i] != 0)
             nb_fetch_or(&bitmap->blocks[block].mine[i], mask[i]);
-    unpin(bitmap, block, count_mask(mask));
+    nb_bitmap_unpin(bitmap, block, count_mask(mask));
 }
 
 void nb_bitmap_settle(struct nb_bitmap *bitmap, uint32_t block,
     const uint64_t mask[NB_BLOCK_WORDS])
 {
-    unpin(bitmap, block, count_mask(mask));
+    nb_bitmap_unpin(bitmap, block, count_mask(mask));
 }
 
 void nb_bitmap_put_back(struct nb_bitmap *bitmap, uint32_t block,
-    const uint64_t mask[NB_BLOCK_WORDS], bool held)
+    const uint64_t mask[NB_BLOCK_WORDS])
 {
     struct nb_block *own = &bitmap->blocks[block];
-    uint32_t pins = held ? count_mask(mask) : 1;
 
-    /* Pin first, then look: pairs with nb_bitmap_unlease(), which takes the
-     * lease away first and then looks for pins. */
-    if (!held)
-        pin(bitmap, block, pins);
-    if (nb_bitmap_is_leased(bitmap, block)) {
-        for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++) {
-            if (mask[i] == 0)
-                continue;
-            nb_fetch_or(&own->mine[i], mask[i]);
-            nb_fetch_or(&own->free[i], mask[i]);
-            mark_if_needed(bitmap, block * 64 + i);
-        }
-        tell_verifiers(bitmap);
+    for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++) {
+        uint64_t before;
+
+        if (mask[i] == 0)
+            continue;
+        before = nb_fetch_or(&own->mine[i], mask[i]);
+        nb_fetch_or(&own->free[i], mask[i] & ~before);
+        mark_if_needed(bitmap, block * 64 + i);
     }
-    unpin(bitmap, block, pins);
+    tell_verifiers(bitmap);
 }
 
 bool nb_bitmap_hold_one(struct nb_bitmap *bitmap, uint32_t index)
 {
     uint32_t block = index / NDISBRIDGE_BLOCK_SIZE, word = index / 64;
 
-    pin(bitmap, block, 1);
+    nb_bitmap_pin(bitmap, block, 1);
     if (!(nb_load(free_word(bitmap, word)) & nb_bit(index))
         && (nb_fetch_and(mine_word(bitmap, word), ~nb_bit(index))
             & nb_bit(index)))
         return true;
-    unpin(bitmap, block, 1);
+    nb_bitmap_unpin(bitmap, block, 1);
     return false;
 }
 
 void nb_bitmap_unhold_one(struct nb_bitmap *bitmap, uint32_t index)
 {
     nb_fetch_or(mine_word(bitmap, index / 64), nb_bit(index));
-    unpin(bitmap, index / NDISBRIDGE_BLOCK_SIZE, 1);
+    nb_bitmap_unpin(bitmap, index / NDISBRIDGE_BLOCK_SIZE, 1);
 }
 
 /* ---- leases ----------------------------------------------------------- */
@@ -536,15 +531,9 @@ bool nb_bitmap_lease(struct nb_bitmap *bitmap, uint32_t block,
     return true;
 }
 
-void nb_bitmap_unlease_begin(struct nb_bitmap *bitmap)
-{
-    nb_fetch_add(&bitmap->unleasing, 1);
-}
-
-void nb_bitmap_unlease_end(struct nb_bitmap *bitmap)
+void nb_bitmap_unleased(struct nb_bitmap *bitmap)
 {
     tell_verifiers(bitmap);
-    nb_fetch_sub(&bitmap->unleasing, 1);
 }
 
 bool nb_bitmap_block_is_empty(struct nb_bitmap *bitmap, uint32_t block)
@@ -614,8 +603,6 @@ bool nb_bitmap_verify_unchanged(struct nb_bitmap *bitmap, uint64_t *frees)
 {
     uint64_t before = *frees;
 
-    if (nb_load(&bitmap->unleasing) != 0)
-        return false;
     *frees = nb_load(&bitmap->frees);
     return *frees == before;
 }

@@ -66,8 +66,6 @@ struct nb_stripe {
 
 struct nb_bitmap {
     _Alignas(NB_CACHE_LINE) nb_atomic_u32 verifying;
-    nb_atomic_u32 unleasing;  /* threads between taking and settling blocks */
-    nb_atomic_u32 leasing;  /* threads between asking for and publishing them */
     _Alignas(NB_CACHE_LINE) nb_atomic_u64 frees;
     _Alignas(NB_CACHE_LINE) nb_atomic_u64 top;
     nb_atomic_u64 sections[NB_SECTIONS];
@@ -116,9 +114,16 @@ void nb_bitmap_unhold(struct nb_bitmap *bitmap, uint32_t block,
 /* held -> retained by the store: takes the pins off. */
 void nb_bitmap_settle(struct nb_bitmap *bitmap, uint32_t block,
     const uint64_t mask[NB_BLOCK_WORDS]);
-/* held, or else retained by the store -> free, if leased here. */
+/* retained -> free, in a block that is leased here and pinned; what is not
+ * retained is left alone.  The pins remain. */
 void nb_bitmap_put_back(struct nb_bitmap *bitmap, uint32_t block,
-    const uint64_t mask[NB_BLOCK_WORDS], bool held);
+    const uint64_t mask[NB_BLOCK_WORDS]);
+/* Keeps a block from being unleased.  One that is leased after this remains
+ * so, though a thread that is about to unlease it may take its mark off for
+ * a moment. */
+void nb_bitmap_pin(struct nb_bitmap *bitmap, uint32_t block, uint32_t count);
+void nb_bitmap_unpin(
+    struct nb_bitmap *bitmap, uint32_t block, uint32_t count);
 
 /* Hold and unhold of one index, of which one must be allocated or held. */
 bool nb_bitmap_hold_one(struct nb_bitmap *bitmap, uint32_t index);
@@ -139,13 +144,12 @@ bool nb_bitmap_lease(struct nb_bitmap *bitmap, uint32_t block,
 bool nb_bitmap_block_is_empty(struct nb_bitmap *bitmap, uint32_t block);
 
 /* Takes an empty block out of the leased ones; false if it is not empty.
- * retained gets what nb_bitmap_lease() would need to lease it again.  Call
- * between nb_bitmap_unlease_begin and _end, one thread at a time, and give the
- * block back to the store before the end. */
+ * retained gets what nb_bitmap_lease() would need to lease it again.  One
+ * thread at a time, which calls nb_bitmap_unleased() once the block can be
+ * leased again. */
 bool nb_bitmap_unlease(struct nb_bitmap *bitmap, uint32_t block,
     uint64_t retained[NB_BLOCK_WORDS]);
-void nb_bitmap_unlease_begin(struct nb_bitmap *bitmap);
-void nb_bitmap_unlease_end(struct nb_bitmap *bitmap);
+void nb_bitmap_unleased(struct nb_bitmap *bitmap);
 
 /* Bracket of an answer "exhausted"; see the head of this file. */
 uint64_t nb_bitmap_verify_begin(struct nb_bitmap *bitmap);

@@ -4,7 +4,6 @@
  */
 #include "luid_pool.h"
 
-#include <sched.h>
 #include <string.h>
 
 #define SPACES 65536
@@ -28,17 +27,24 @@ ndisbridge_status nb_pool_init(
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
+static void free_space(struct nb_pool *pool, struct nb_space *space)
+{
+    if (space != NULL && !nb_host_forked(pool->host))
+        nb_transit_destroy(&space->transit);
+    nb_deallocate(&pool->host->memory, space, sizeof *space);
+}
+
 void nb_pool_destroy(struct nb_pool *pool)
 {
     if (pool->spaces == NULL)
         return;
     for (uint32_t i = 0; i < SPACES; i++)
-        nb_deallocate(&pool->host->memory, nb_load_relaxed(&pool->spaces[i]),
-            sizeof(struct nb_space));
+        free_space(pool, nb_load_relaxed(&pool->spaces[i]));
     nb_deallocate(
         &pool->host->memory, pool->spaces, SPACES * sizeof *pool->spaces);
     pool->spaces = NULL;
-    pthread_mutex_destroy(&pool->moving);
+    if (!nb_host_forked(pool->host))
+        pthread_mutex_destroy(&pool->moving);
 }
 
 static NB_NOINLINE struct nb_space *make_space(
@@ -50,6 +56,10 @@ static NB_NOINLINE struct nb_space *make_space(
 
     if (space == NULL)
         return NULL;
+    if (!nb_transit_init(&space->transit)) {
+        nb_deallocate(&pool->host->memory, space, sizeof *space);
+        return NULL;
+    }
     nb_bitmap_init(&space->bitmap);
     space->if_type = if_type;
     if (if_type == NB_IF_INDEX_SPACE)
@@ -59,7 +69,7 @@ static NB_NOINLINE struct nb_space *make_space(
     /* Publishes the space: pairs with the acquire in nb_pool_peek(). */
     if (nb_compare_exchange(&pool->spaces[if_type], &there, space))
         return space;
-    nb_deallocate(&pool->host->memory, space, sizeof *space);
+    free_space(pool, space);
     return there;
 }
 
@@ -111,52 +121,66 @@ static ndisbridge_status lease_own(struct nb_pool *pool,
                       : NDISBRIDGE_STATUS_RESOURCES;
 }
 
+/* Publishes what the hook has leased; how many blocks. */
+static uint32_t publish_blocks(struct nb_space *space,
+    ndisbridge_block_mask *leases, uint32_t count, uint32_t lowest,
+    uint32_t highest)
+{
+    uint32_t published = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (leases[i].block >= lowest && leases[i].block <= highest)
+            published += publish_block(space, &leases[i]);
+    return published;
+}
+
+static ndisbridge_status call_lease_hook(struct nb_pool *pool,
+    struct nb_space *space, ndisbridge_block_mask *leases, uint32_t wanted,
+    uint32_t lowest, uint32_t highest)
+{
+    struct nb_hook hook;
+    struct nb_trip trip;
+    struct nb_host *host = pool->host;
+    uint32_t count = wanted;
+    ndisbridge_status status = nb_host_enter_hook(host, &hook, false);
+
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    status = nb_transit_begin(
+        &space->transit, &trip, NB_TRIP_LEASE, nb_host_deadline(host));
+    if (status == NDISBRIDGE_STATUS_SUCCESS) {
+        status = host->hooks.lease_blocks(host->hooks.context, leases,
+            &count, space->if_type, lowest, highest);
+        /* A hook that leased nothing, or what it was not asked for. */
+        if (status == NDISBRIDGE_STATUS_SUCCESS
+            && publish_blocks(space, leases, count < wanted ? count : wanted,
+                   lowest, highest)
+                == 0)
+            status = count == 0 ? NDISBRIDGE_STATUS_RESOURCES
+                                : NDISBRIDGE_STATUS_INVALID_DATA;
+        nb_transit_end(&space->transit, &trip);
+    }
+    nb_host_leave_hook(host, &hook);
+    return status;
+}
+
 static ndisbridge_status lease_by_hook(struct nb_pool *pool,
     struct nb_space *space, uint32_t lowest, uint32_t highest,
     uint32_t count)
 {
-    struct nb_hook hook;
-    struct nb_host *host = pool->host;
+    const struct nb_memory *memory = &pool->host->memory;
     size_t size = count * sizeof(ndisbridge_block_mask);
-    ndisbridge_block_mask one, *leases = &one;
+    ndisbridge_block_mask one, *leases = NULL;
     ndisbridge_status status;
-    uint32_t published = 0, wanted = count;
 
-    /* One block needs no memory, so that RESOURCES for it is the store's
-     * word: see nb_pool_claim(). */
+    /* One block needs no memory, so that RESOURCES is the store's word. */
     if (count > 1)
-        leases = nb_allocate(&host->memory, size);
+        leases = nb_allocate(memory, size);
     if (leases == NULL)
-        return NDISBRIDGE_STATUS_RESOURCES;
-    status = nb_host_enter_hook(host, &hook, false);
-    if (status == NDISBRIDGE_STATUS_SUCCESS) {
-        nb_fetch_add(&space->bitmap.leasing, 1);
-        status = host->hooks.lease_blocks(host->hooks.context, leases,
-            &count, space->if_type, lowest, highest);
-        if (status == NDISBRIDGE_STATUS_SUCCESS) {
-            for (uint32_t i = 0; i < count && i < wanted; i++)
-                if (leases[i].block >= lowest && leases[i].block <= highest)
-                    published += publish_block(space, &leases[i]);
-            /* A hook that leased nothing, or what it was not asked for. */
-            if (published == 0)
-                status = count == 0 ? NDISBRIDGE_STATUS_RESOURCES
-                                    : NDISBRIDGE_STATUS_INVALID_DATA;
-        }
-        nb_fetch_sub(&space->bitmap.leasing, 1);
-        nb_host_leave_hook(host, &hook);
-    }
-    if (leases != &one)
-        nb_deallocate(&host->memory, leases, size);
+        return call_lease_hook(pool, space, &one, 1, lowest, highest);
+    status = call_lease_hook(pool, space, leases, count, lowest, highest);
+    nb_deallocate(memory, leases, size);
     return status;
-}
-
-/* Waits until no block is on its way here: the hook may have told one thread
- * that nothing is left because it gave the last to another, which has yet to
- * publish them. */
-static void wait_for_leases(struct nb_space *space)
-{
-    while (nb_load(&space->bitmap.leasing) != 0)
-        sched_yield();
 }
 
 static ndisbridge_status lease(struct nb_pool *pool, struct nb_space *space,
@@ -206,50 +230,84 @@ static void move_cursor(struct nb_space *space, uint32_t index)
         index == NDISBRIDGE_NET_LUID_INDEX_MAX ? space->first : index + 1);
 }
 
+/* Policy `lowest`: leases a block below one where a free ifIndex was found,
+ * if there is one to be had. */
+static bool lease_below(
+    struct nb_pool *pool, struct nb_space *space, uint32_t found)
+{
+    uint32_t block = found / NDISBRIDGE_BLOCK_SIZE;
+    uint32_t gap = nb_load_relaxed(&space->asked_below);
+
+    if (gap < space->first / NDISBRIDGE_BLOCK_SIZE)
+        gap = space->first / NDISBRIDGE_BLOCK_SIZE;
+    while (gap < block && nb_bitmap_is_leased(&space->bitmap, gap))
+        gap++;
+    if (gap >= block)
+        return false;
+    if (lease(pool, space, gap, block - 1, 1) == NDISBRIDGE_STATUS_SUCCESS)
+        return true;
+    nb_store_relaxed(&space->asked_below, block);
+    return false;
+}
+
+/* Searches, and leases until there is something to be found or nothing to
+ * be leased; the status says why nothing was found. */
+static uint32_t search_and_lease(struct nb_pool *pool,
+    struct nb_space *space, enum search search, ndisbridge_status *status)
+{
+    for (;;) {
+        uint32_t found = search_once(space, search), from = space->first;
+
+        if (found != NB_NO_INDEX) {
+            if (search != SEARCH_LOWEST || !lease_below(pool, space, found))
+                return found;
+            nb_bitmap_free(&space->bitmap, nb_thread_stripe(), found);
+            continue;
+        }
+        if (search == SEARCH_NEXT)
+            from = nb_load_relaxed(&space->cursor);
+        *status = lease_more(pool, space, from / NDISBRIDGE_BLOCK_SIZE, 1);
+        if (*status == NDISBRIDGE_STATUS_SUCCESS)
+            continue;
+        /* A round of ifIndexes is over only when there is nothing left to
+         * lease for it. */
+        if (*status != NDISBRIDGE_STATUS_RESOURCES || from == space->first)
+            return NB_NO_INDEX;
+        nb_store_relaxed(&space->cursor, space->first);
+    }
+}
+
 /* Nothing was found: lease, and search again; when nothing can be leased
- * either, say so only by the rule of luid_bitmap.h. */
+ * either, say so only by the rule of luid_bitmap.h, and when no block has
+ * been on its way meanwhile. */
 static NB_NOINLINE ndisbridge_status allocate_slow(struct nb_pool *pool,
     struct nb_space *space, uint32_t *index, enum search search)
 {
-    uint64_t frees = nb_bitmap_verify_begin(&space->bitmap);
-    ndisbridge_status status;
+    uint64_t frees = nb_bitmap_verify_begin(&space->bitmap), moment;
+    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
+    uint32_t found;
 
-    for (;;) {
-        uint32_t found = search_once(space, search);
-
-        if (found == NB_NO_INDEX) {
-            uint32_t from = search == SEARCH_NEXT
-                ? nb_load_relaxed(&space->cursor)
-                : space->first;
-
-            status =
-                lease_more(pool, space, from / NDISBRIDGE_BLOCK_SIZE, 1);
-            if (status == NDISBRIDGE_STATUS_SUCCESS)
-                continue;
-            /* A round of ifIndexes is over only when there is nothing left
-             * to lease for it. */
-            if (status == NDISBRIDGE_STATUS_RESOURCES
-                && from != space->first) {
-                nb_store_relaxed(&space->cursor, space->first);
-                continue;
-            }
-            wait_for_leases(space);
+    do {
+        found = search_and_lease(pool, space, search, &status);
+        /* The hook may have said that nothing is left because the last is
+         * on its way here, or has yet to be given back. */
+        if (found == NB_NO_INDEX && status == NDISBRIDGE_STATUS_RESOURCES
+            && !nb_transit_wait(
+                &space->transit, nb_host_deadline(pool->host)))
+            status = NDISBRIDGE_STATUS_TIMEOUT;
+        moment = nb_transit_moment(&space->transit);
+        if (found == NB_NO_INDEX)
             found = nb_bitmap_scan(&space->bitmap);
-        }
-        if (found != NB_NO_INDEX) {
-            if (search == SEARCH_NEXT)
-                move_cursor(space, found);
-            *index = found;
-            status = NDISBRIDGE_STATUS_SUCCESS;
-            break;
-        }
-        if (status != NDISBRIDGE_STATUS_RESOURCES
-            || nb_bitmap_verify_unchanged(&space->bitmap, &frees))
-            break;
-        sched_yield();
-    }
+    } while (found == NB_NO_INDEX && status == NDISBRIDGE_STATUS_RESOURCES
+        && (nb_transit_returned_since(&space->transit, moment)
+            || !nb_bitmap_verify_unchanged(&space->bitmap, &frees)));
     nb_bitmap_verify_end(&space->bitmap);
-    return status;
+    if (found == NB_NO_INDEX)
+        return status;
+    if (search == SEARCH_NEXT)
+        move_cursor(space, found);
+    *index = found;
+    return NDISBRIDGE_STATUS_SUCCESS;
 }
 
 ndisbridge_status nb_pool_allocate(
@@ -330,27 +388,30 @@ ndisbridge_status nb_pool_claim(
 
     if (space == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
-    while (!nb_bitmap_is_leased(&space->bitmap, block)) {
-        bool moving = nb_load(&space->bitmap.unleasing) != 0;
+    for (;;) {
+        uint64_t moment = nb_transit_moment(&space->transit);
+        bool leased = nb_bitmap_is_leased(&space->bitmap, block);
 
-        status = lease(pool, space, block, block, 1);
+        if (leased && nb_bitmap_claim(&space->bitmap, index))
+            return NDISBRIDGE_STATUS_SUCCESS;
+        status = leased ? NDISBRIDGE_STATUS_IN_USE
+                        : lease(pool, space, block, block, 1);
         if (status == NDISBRIDGE_STATUS_SUCCESS)
             continue;
-        /* Somebody here may have leased it meanwhile, or have been about to
-         * give it back. */
-        wait_for_leases(space);
-        if (nb_bitmap_is_leased(&space->bitmap, block))
-            break;
         if (status != NDISBRIDGE_STATUS_RESOURCES
             && status != NDISBRIDGE_STATUS_IN_USE)
             return status;
-        if (!moving && nb_load(&space->bitmap.unleasing) == 0)
-            return NDISBRIDGE_STATUS_IN_USE;
-        sched_yield();
+        /* Somebody here may be giving the block back, or leasing it. */
+        if (!leased || nb_transit_returned_since(&space->transit, moment)) {
+            if (!nb_transit_wait(
+                    &space->transit, nb_host_deadline(pool->host)))
+                return NDISBRIDGE_STATUS_TIMEOUT;
+            if (leased || nb_bitmap_is_leased(&space->bitmap, block)
+                || nb_transit_returned_since(&space->transit, moment))
+                continue;
+        }
+        return NDISBRIDGE_STATUS_IN_USE;
     }
-    return nb_bitmap_claim(&space->bitmap, index)
-        ? NDISBRIDGE_STATUS_SUCCESS
-        : NDISBRIDGE_STATUS_IN_USE;
 }
 
 ndisbridge_status nb_pool_free(
@@ -405,32 +466,45 @@ static uint32_t unlease_some(struct nb_space *space,
     return count;
 }
 
+/* One trip: takes some blocks out and gives them back, or goes on using
+ * them if the store will not have them. */
+static ndisbridge_status return_some(struct nb_pool *pool,
+    struct nb_space *space, uint32_t *block, uint32_t *keep,
+    uint32_t *returned)
+{
+    ndisbridge_block_mask taken[TRIM_BLOCKS];
+    uint32_t blocks[TRIM_BLOCKS], count;
+    struct nb_trip trip;
+    ndisbridge_status status = nb_transit_begin(&space->transit, &trip,
+        NB_TRIP_RETURN, nb_host_deadline(pool->host));
+
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    pthread_mutex_lock(&pool->moving);
+    count = unlease_some(space, taken, block, keep);
+    pthread_mutex_unlock(&pool->moving);
+    for (uint32_t i = 0; i < count; i++)
+        blocks[i] = taken[i].block;
+    status = return_blocks(pool, space->if_type, blocks, count);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        *returned += count;
+    else
+        for (uint32_t i = 0; i < count; i++)
+            nb_bitmap_lease(&space->bitmap, taken[i].block, taken[i].mask);
+    nb_store_relaxed(&space->asked_below, 0);
+    nb_bitmap_unleased(&space->bitmap);
+    nb_transit_end(&space->transit, &trip);
+    return status;
+}
+
 static ndisbridge_status trim_space(struct nb_pool *pool,
     struct nb_space *space, uint32_t *returned, uint32_t keep)
 {
     ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
 
-    nb_bitmap_unlease_begin(&space->bitmap);
     for (uint32_t block = 0;
-         block < NB_BLOCKS && status == NDISBRIDGE_STATUS_SUCCESS;) {
-        ndisbridge_block_mask taken[TRIM_BLOCKS];
-        uint32_t blocks[TRIM_BLOCKS];
-        uint32_t count;
-
-        pthread_mutex_lock(&pool->moving);
-        count = unlease_some(space, taken, &block, &keep);
-        pthread_mutex_unlock(&pool->moving);
-        for (uint32_t i = 0; i < count; i++)
-            blocks[i] = taken[i].block;
-        status = return_blocks(pool, space->if_type, blocks, count);
-        if (status == NDISBRIDGE_STATUS_SUCCESS)
-            *returned += count;
-        else  /* still leased from the store: go on using them */
-            for (uint32_t i = 0; i < count; i++)
-                nb_bitmap_lease(
-                    &space->bitmap, taken[i].block, taken[i].mask);
-    }
-    nb_bitmap_unlease_end(&space->bitmap);
+         block < NB_BLOCKS && status == NDISBRIDGE_STATUS_SUCCESS;)
+        status = return_some(pool, space, &block, &keep, returned);
     return status;
 }
 

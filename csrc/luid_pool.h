@@ -8,15 +8,14 @@
  *
  * A thread that finds nothing to allocate leases blocks, by the hook or, if
  * there is none, from the pool itself; two that run dry both lease.  Leases
- * double, 1 to NB_LEASE_MAX blocks a call.
+ * double, 1 to NB_LEASE_MAX blocks a call.  "Nothing is left" and "taken" are
+ * said only when no block is on its way (transit.h).
  */
 #ifndef NB_LUID_POOL_H
 #define NB_LUID_POOL_H
 
-#include <pthread.h>
-
-#include "host.h"
 #include "luid_bitmap.h"
+#include "transit.h"
 
 #define NB_LEASE_MAX 256
 #define NB_IF_INDEX_SPACE 0
@@ -27,6 +26,8 @@ struct nb_space {
     uint32_t first;  /* lowest index that may be handed out */
     nb_atomic_u32 next_lease;  /* blocks to ask for */
     nb_atomic_u32 cursor;  /* next index of the sticky policy */
+    nb_atomic_u32 asked_below;  /* no block below can be leased */
+    struct nb_transit transit;
 };
 
 struct nb_pool {
@@ -52,7 +53,7 @@ static inline struct nb_space *nb_pool_peek(
 /* The space of an IfType, made if need be; NULL without memory. */
 struct nb_space *nb_pool_space(struct nb_pool *pool, uint16_t if_type);
 
-/* Allocation that may lease; `found` by the caller's first try. */
+/* Allocation that may lease. */
 ndisbridge_status nb_pool_allocate(
     struct nb_pool *pool, uint32_t *index, uint16_t if_type);
 /* As nb_bitmap_allocate(): no lease, no new space; PENDING instead. */

@@ -111,28 +111,23 @@ ndisbridge_status nb_session_refuse(const ndisbridge_session *session)
 
 /* ---- create ----------------------------------------------------------- */
 
-static bool header_is(const ndisbridge_object_header *header, size_t size)
-{
-    return header->type == NDISBRIDGE_OBJECT_TYPE_DEFAULT
-        && header->revision == NDISBRIDGE_OBJECT_REVISION_1
-        && header->size >= size;
-}
-
 static ndisbridge_status check_config(
     const ndisbridge_session_config *config)
 {
     const ndisbridge_persistence_hooks *hooks = config->hooks;
 
-    if (!header_is(&config->header, sizeof *config)
-        || (hooks != NULL && !header_is(&hooks->header, sizeof *hooks)))
+    if (!nb_header_is(&config->header, sizeof *config)
+        || (hooks != NULL && !nb_header_is(&hooks->header, sizeof *hooks)))
         return NDISBRIDGE_STATUS_NOT_SUPPORTED;
     NB_REQUIRE(config->if_index_policy <= NDISBRIDGE_IF_INDEX_POLICY_LOWEST);
     NB_REQUIRE(config->if_index_first <= NDISBRIDGE_NET_LUID_INDEX_MAX);
     NB_REQUIRE(
         (config->allocate == NULL) == (config->deallocate == NULL));
-    /* Blocks come from one place, and go back to it. */
+    /* What comes from one place goes back to it. */
     NB_REQUIRE(hooks == NULL
-        || (hooks->lease_blocks == NULL) == (hooks->return_blocks == NULL));
+        || ((hooks->lease_blocks == NULL) == (hooks->return_blocks == NULL)
+            && (hooks->retain == NULL) == (hooks->release == NULL)
+            && (hooks->confirm == NULL) == (hooks->unconfirm == NULL)));
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
@@ -145,7 +140,8 @@ static void free_session(ndisbridge_session *session)
     nb_pool_destroy(&session->pool);
     if (session->host.life != NULL) {
         nb_session_free_providers(session);
-        pthread_mutex_destroy(&session->providers_lock);
+        if (!nb_host_forked(&session->host))
+            pthread_mutex_destroy(&session->providers_lock);
         free_life(session->host.life);
     }
     nb_deallocate(&memory, session, sizeof *session);
@@ -161,11 +157,12 @@ static ndisbridge_status fill_session(
     host->session = session;
     if (config->hooks != NULL)
         host->hooks = *config->hooks;
-    session->wait_timeout_ms =
+    host->wait_timeout_ms =
         config->wait_timeout_ms != 0 ? config->wait_timeout_ms : 12000;
     host->life = make_life();
     if (host->life == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
+    nb_store(host->life, NB_LIFE_CLOSED);  /* until it is made */
     pthread_mutex_init(&session->providers_lock, NULL);
     status = nb_pool_init(&session->pool, host, first != 0 ? first : 1);
     if (status == NDISBRIDGE_STATUS_SUCCESS)
@@ -304,6 +301,9 @@ ndisbridge_status ndisbridge_session_destroy(ndisbridge_session *session)
 
     if (session == NULL)
         return NDISBRIDGE_STATUS_SUCCESS;
+    /* Also in a child that a handler has forked: it returns into it. */
+    if (nb_thread_in_hook_of(session) || nb_thread_in_session(session))
+        return NDISBRIDGE_STATUS_INVALID_STATE;
     life = nb_host_life(&session->host);
     if (life == NB_LIFE_OPEN || life == NB_LIFE_CLOSING) {
         status =

@@ -20,7 +20,6 @@ struct ndisbridge_session {
     struct nb_pool pool;
     struct nb_table table;
     struct nb_stack stack;
-    uint32_t wait_timeout_ms;
     nb_atomic_u32 closer;  /* 1: a thread is in ndisbridge_session_close() */
     pthread_mutex_t providers_lock;
     struct nb_provider_entry *providers;
@@ -58,10 +57,24 @@ static inline uint32_t nb_session_timeout(
     const ndisbridge_session *session, uint32_t timeout_ms)
 {
     return timeout_ms == NDISBRIDGE_TIMEOUT_DEFAULT
-        ? session->wait_timeout_ms
+        ? session->host.wait_timeout_ms
         : timeout_ms;
 }
 
+/* Whether a structure that the caller has filled is one that is known. */
+static inline bool nb_header_is(
+    const ndisbridge_object_header *header, size_t size)
+{
+    return header->type == NDISBRIDGE_OBJECT_TYPE_DEFAULT
+        && header->revision == NDISBRIDGE_OBJECT_REVISION_1
+        && header->size >= size;
+}
+
+/* Finds a provider and keeps it from being deregistered, until *interfaces
+ * is counted down again. */
+bool nb_session_hold_provider(ndisbridge_session *session,
+    ndisbridge_provider handle, const struct nb_provider **provider,
+    nb_atomic_u32 **interfaces);
 /* Frees every provider; no interface may be left. */
 void nb_session_free_providers(ndisbridge_session *session);
 

@@ -1,190 +1,158 @@
 /* SPDX-License-Identifier: MIT
  *
- * session_retain.c - retains NET_LUIDs of several IfTypes at once: what
- * adopts a host's links has some of each, and one transaction for all.
+ * session_retain.c - the public functions that make indexes durable and give
+ * them up for good.
  */
-#include <stdlib.h>
-#include <string.h>
-
+#include "index_sets.h"
 #include "session.h"
 
-/* NET_LUIDs as the retain hook takes them: by IfType, and by block. */
-struct groups {
-    ndisbridge_net_luid *sorted;
-    ndisbridge_index_set *sets;
-    ndisbridge_block_mask *blocks;
-    uint32_t count, set_count, block_count;
-};
-
-static int compare_net_luids(const void *left, const void *right)
+/* Without a store, or for a non-persistent identity, what is retained is
+ * held here, and its blocks stay pinned. */
+static bool stays_held(const ndisbridge_session *session, uint32_t flags)
 {
-    ndisbridge_net_luid a, b;
-
-    memcpy(&a, left, sizeof a);
-    memcpy(&b, right, sizeof b);
-    return (a > b) - (a < b);
+    return (flags & NDISBRIDGE_RETAIN_NON_PERSISTENT)
+        || session->host.hooks.lease_blocks == NULL
+        || session->host.hooks.retain == NULL;
 }
 
-/* IfType and block together: what one mask is for. */
-static uint64_t block_of(ndisbridge_net_luid net_luid)
-{
-    return net_luid >> 36;
-}
+typedef ndisbridge_status retain_hook(void *context,
+    const ndisbridge_index_set *sets, uint32_t set_count, uint32_t flags,
+    void *record);
 
-static void free_groups(
-    struct groups *groups, const struct nb_memory *memory)
+static ndisbridge_status call_hook(ndisbridge_session *session,
+    retain_hook *call, const struct nb_index_sets *sets, uint32_t flags,
+    void *record)
 {
-    nb_deallocate(
-        memory, groups->sorted, groups->count * sizeof *groups->sorted);
-    nb_deallocate(
-        memory, groups->sets, groups->set_count * sizeof *groups->sets);
-    nb_deallocate(memory, groups->blocks,
-        groups->block_count * sizeof *groups->blocks);
-}
+    struct nb_hook hook;
+    struct nb_host *host = &session->host;
+    ndisbridge_status status;
 
-/* Sorts, checks and counts; false if one is invalid or given twice. */
-static bool sort(struct groups *groups)
-{
-    const ndisbridge_net_luid *sorted = groups->sorted;
-
-    qsort(groups->sorted, groups->count, sizeof *sorted, compare_net_luids);
-    for (uint32_t i = 0; i < groups->count; i++) {
-        if (sorted[i] >> 48 == 0 || (sorted[i] & 0xFFFFFF) != 0
-            || (i > 0 && sorted[i] == sorted[i - 1]))
-            return false;
-        if (i == 0 || sorted[i] >> 48 != sorted[i - 1] >> 48)
-            groups->set_count++;
-        if (i == 0 || block_of(sorted[i]) != block_of(sorted[i - 1]))
-            groups->block_count++;
+    if (call == NULL)
+        return NDISBRIDGE_STATUS_SUCCESS;
+    status = nb_host_enter_hook(host, &hook, false);
+    if (status == NDISBRIDGE_STATUS_SUCCESS) {
+        status = call(host->hooks.context, sets->sets, sets->set_count,
+            flags, record);
+        nb_host_leave_hook(host, &hook);
     }
-    return true;
+    return status;
 }
 
-static void fill(struct groups *groups)
+static bool flags_known(uint32_t flags)
 {
-    const ndisbridge_net_luid *sorted = groups->sorted;
-    ndisbridge_index_set *set = groups->sets;
-    ndisbridge_block_mask *block = groups->blocks;
-
-    for (uint32_t i = 0; i < groups->count; i++) {
-        uint32_t index = (uint32_t)(sorted[i] >> 24) & 0xFFFFFF;
-
-        if (i > 0 && block_of(sorted[i]) != block_of(sorted[i - 1]))
-            block++;
-        if (i > 0 && sorted[i] >> 48 != sorted[i - 1] >> 48)
-            set++;
-        if (set->blocks == NULL) {
-            set->if_type = (uint16_t)(sorted[i] >> 48);
-            set->blocks = block;
-        }
-        set->block_count = (uint32_t)(block - set->blocks) + 1;
-        block->block = index / NDISBRIDGE_BLOCK_SIZE;
-        block->mask[index / 64 % NB_BLOCK_WORDS] |= nb_bit(index);
-    }
+    return !(flags & ~(uint32_t)NDISBRIDGE_RETAIN_NON_PERSISTENT);
 }
 
-static ndisbridge_status make_groups(struct groups *groups,
-    const struct nb_memory *memory, const ndisbridge_net_luid *net_luids,
-    uint32_t count)
+/* ---- retain ----------------------------------------------------------- */
+
+static ndisbridge_status retain(ndisbridge_session *session,
+    const struct nb_index_sets *sets, uint32_t flags, void *record)
 {
-    memset(groups, 0, sizeof *groups);
-    groups->count = count;
-    groups->sorted = nb_allocate(memory, count * sizeof *net_luids);
-    if (groups->sorted == NULL)
-        return NDISBRIDGE_STATUS_RESOURCES;
-    memcpy(groups->sorted, net_luids, count * sizeof *net_luids);
-    if (!sort(groups)) {
-        free_groups(groups, memory);
-        return NDISBRIDGE_STATUS_INVALID_PARAMETER;
-    }
-    groups->sets =
-        nb_allocate(memory, groups->set_count * sizeof *groups->sets);
-    groups->blocks =
-        nb_allocate(memory, groups->block_count * sizeof *groups->blocks);
-    if (groups->sets == NULL || groups->blocks == NULL) {
-        free_groups(groups, memory);
-        return NDISBRIDGE_STATUS_RESOURCES;
-    }
-    fill(groups);
-    return NDISBRIDGE_STATUS_SUCCESS;
+    ndisbridge_status status;
+
+    NB_REQUIRE(nb_sets_hold(sets, &session->pool));
+    status = call_hook(
+        session, session->host.hooks.retain, sets, flags, record);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        nb_sets_unhold(sets, &session->pool);
+    else if (!stays_held(session, flags))
+        nb_sets_settle(sets, &session->pool);
+    return status;
 }
 
-/* Undoes the first `blocks` holds, or settles them. */
-static void let_go(ndisbridge_session *session, const struct groups *groups,
-    uint32_t blocks, bool retained)
+ndisbridge_status ndisbridge_retain(ndisbridge_session *session,
+    uint16_t if_type, const uint32_t *net_luid_indexes, uint32_t count,
+    uint32_t if_index, uint32_t flags, void *record)
 {
-    for (uint32_t i = 0; i < groups->set_count; i++) {
-        const ndisbridge_index_set *set = &groups->sets[i];
-        struct nb_space *space = nb_pool_peek(&session->pool, set->if_type);
+    struct nb_index_sets sets;
+    ndisbridge_status status;
 
-        for (uint32_t j = 0; j < set->block_count && blocks > 0;
-             j++, blocks--) {
-            const ndisbridge_block_mask *each = &set->blocks[j];
-
-            if (retained)
-                nb_bitmap_settle(&space->bitmap, each->block, each->mask);
-            else
-                nb_bitmap_unhold(&space->bitmap, each->block, each->mask);
-        }
-    }
-}
-
-static bool hold(ndisbridge_session *session, const struct groups *groups)
-{
-    uint32_t held = 0;
-
-    for (uint32_t i = 0; i < groups->set_count; i++) {
-        const ndisbridge_index_set *set = &groups->sets[i];
-        struct nb_space *space = nb_pool_peek(&session->pool, set->if_type);
-
-        for (uint32_t j = 0; j < set->block_count; j++, held++) {
-            if (space != NULL
-                && nb_bitmap_hold(&space->bitmap, set->blocks[j].block,
-                    set->blocks[j].mask))
-                continue;
-            let_go(session, groups, held, false);
-            return false;
-        }
-    }
-    return true;
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(if_type != 0 && (net_luid_indexes != NULL || count == 0)
+        && if_index <= NDISBRIDGE_NET_LUID_INDEX_MAX && flags_known(flags));
+    status = nb_sets_of_indexes(&sets, &session->host.memory, if_type,
+        net_luid_indexes, count, if_index);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    status = retain(session, &sets, flags, record);
+    nb_sets_free(&sets);
+    return status;
 }
 
 ndisbridge_status ndisbridge_retain_net_luids(ndisbridge_session *session,
     const ndisbridge_net_luid *net_luids, uint32_t count, uint32_t flags,
     void *record)
 {
-    struct nb_hook hook;
-    struct nb_host *host;
-    struct groups groups;
+    struct nb_index_sets sets;
     ndisbridge_status status;
 
     NB_SESSION_ENTER(session);
     NB_REQUIRE(net_luids != NULL && count > 0
-        && count <= NDISBRIDGE_NET_LUID_INDEX_MAX
-        && !(flags & ~(uint32_t)NDISBRIDGE_RETAIN_NON_PERSISTENT));
-    host = &session->host;
-    status = make_groups(&groups, &host->memory, net_luids, count);
+        && count <= NDISBRIDGE_NET_LUID_INDEX_MAX && flags_known(flags));
+    status = nb_sets_of_net_luids(
+        &sets, &session->host.memory, net_luids, count);
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         return status;
-    if (!hold(session, &groups)) {
-        free_groups(&groups, &host->memory);
-        return NDISBRIDGE_STATUS_INVALID_PARAMETER;
+    status = retain(session, &sets, flags, record);
+    nb_sets_free(&sets);
+    return status;
+}
+
+/* ---- release ---------------------------------------------------------- */
+
+static ndisbridge_status release_held(ndisbridge_session *session,
+    const struct nb_index_sets *sets, uint32_t flags, void *record)
+{
+    ndisbridge_status status;
+
+    NB_REQUIRE(nb_sets_are_held(sets, &session->pool));
+    status = call_hook(
+        session, session->host.hooks.release, sets, flags, record);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        nb_sets_free_held(sets, &session->pool);
+    return status;
+}
+
+static ndisbridge_status release_stored(ndisbridge_session *session,
+    const struct nb_index_sets *sets, uint32_t flags, void *record)
+{
+    struct nb_sets_release release;
+    ndisbridge_status status =
+        nb_sets_begin_release(sets, &session->pool, &release);
+
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    status = call_hook(
+        session, session->host.hooks.release, sets, flags, record);
+    nb_sets_end_release(sets, &session->pool, &release,
+        status == NDISBRIDGE_STATUS_SUCCESS);
+    return status;
+}
+
+ndisbridge_status ndisbridge_release(ndisbridge_session *session,
+    uint16_t if_type, const uint32_t *net_luid_indexes, uint32_t count,
+    uint32_t if_index, uint32_t flags, void *record)
+{
+    struct nb_index_sets sets;
+    struct nb_release release;
+    ndisbridge_status status;
+
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(if_type != 0 && (net_luid_indexes != NULL || count == 0)
+        && if_index <= NDISBRIDGE_NET_LUID_INDEX_MAX && flags_known(flags));
+    status = nb_sets_of_indexes(&sets, &session->host.memory, if_type,
+        net_luid_indexes, count, if_index);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    release.sets = sets.sets;
+    release.set_count = sets.set_count;
+    status = nb_table_begin_release(&session->table, &release);
+    if (status == NDISBRIDGE_STATUS_SUCCESS) {
+        status = stays_held(session, flags)
+            ? release_held(session, &sets, flags, record)
+            : release_stored(session, &sets, flags, record);
+        nb_table_end_release(&session->table, &release);
     }
-    if (host->hooks.retain != NULL) {
-        status = nb_host_enter_hook(host, &hook, false);
-        if (status == NDISBRIDGE_STATUS_SUCCESS) {
-            status = host->hooks.retain(host->hooks.context, groups.sets,
-                groups.set_count, flags, record);
-            nb_host_leave_hook(host, &hook);
-        }
-    }
-    /* As in ndisbridge_retain(): without a store, and for non-persistent
-     * identities, what is retained stays held here. */
-    if (status != NDISBRIDGE_STATUS_SUCCESS
-        || !((flags & NDISBRIDGE_RETAIN_NON_PERSISTENT)
-            || host->hooks.lease_blocks == NULL))
-        let_go(session, &groups, UINT32_MAX,
-            status == NDISBRIDGE_STATUS_SUCCESS);
-    free_groups(&groups, &host->memory);
+    nb_sets_free(&sets);
     return status;
 }

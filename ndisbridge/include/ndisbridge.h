@@ -482,9 +482,11 @@ enum ndisbridge_oid {
     NDISBRIDGE_OID_GEN_DISCONTINUITY_TIME = 0x00010282,
     /** Operational status.  NET_IF_OPER_STATUS; query; ifOperStatus. */
     NDISBRIDGE_OID_GEN_OPERATIONAL_STATUS = 0x00010283,
-    /** Transmit speed of the link.  ULONG64, bit/s; query; ifHighSpeed. */
+    /** Transmit speed of the link.  ULONG64, bit/s; query; ifHighSpeed,
+     *  ifSpeed. */
     NDISBRIDGE_OID_GEN_XMIT_LINK_SPEED = 0x00010284,
-    /** Receive speed of the link.  ULONG64, bit/s; query; ifHighSpeed. */
+    /** Receive speed of the link.  ULONG64, bit/s; query; ifHighSpeed,
+     *  ifSpeed. */
     NDISBRIDGE_OID_GEN_RCV_LINK_SPEED = 0x00010285,
     /** Received and dropped: unknown or unsupported protocol.  ULONG64,
      *  packets; query; ifInUnknownProtos. */
@@ -1128,7 +1130,9 @@ typedef struct ndisbridge_mib_invertedifstack_row {
  *  @param provider_if_context   as given to ndisbridge_register_interface()
  *  @param object_id             the OID
  *  @param output_buffer_length  in: bytes that fit; out: bytes written, or
- *                               bytes needed with BUFFER_TOO_SHORT
+ *                               bytes needed (more than fit) with
+ *                               BUFFER_TOO_SHORT, INVALID_LENGTH or NDIS's
+ *                               BUFFER_OVERFLOW (0x80000005)
  *  @param output_buffer         aligned for any type; may be NULL when
  *                               nothing fits
  *  @return SUCCESS or a failure, which the asker gets unchanged; PENDING is
@@ -1168,7 +1172,7 @@ enum ndisbridge_handler_flags {
  *  query_object_handler / set_object_handler. */
 typedef struct ndisbridge_oid_handler {
     uint32_t object_id;
-    uint32_t flags;                    /* NDISBRIDGE_HANDLER_* */
+    uint32_t flags;                    /* NDISBRIDGE_HANDLER_*, of query */
     ndisbridge_if_query_object query;  /* may be NULL */
     ndisbridge_if_set_object set;      /* may be NULL */
 } ndisbridge_oid_handler;
@@ -1195,9 +1199,10 @@ typedef struct ndisbridge_index_set {
 
 /** Where identity lasts.  Each hook is called with no lock held and may
  *  block; several may run at once.  A hook that calls back into its session
- *  gets INVALID_STATE.  A NULL hook does what a session without a store
- *  does: every block can be leased, retaining succeeds and lasts as long as
- *  the session.
+ *  gets INVALID_STATE.  Hooks come in pairs (lease and return, retain and
+ *  release, confirm and unconfirm).  A NULL pair does what a session without
+ *  a store does: every block can be leased, retaining succeeds and lasts as
+ *  long as the session.
  */
 typedef struct ndisbridge_persistence_hooks {
     ndisbridge_object_header header;
@@ -1395,10 +1400,15 @@ ndisbridge_status ndisbridge_net_luid_from_name(
  *
  *  @retval RESOURCES          every index is taken, or no memory
  *  @retval INVALID_PARAMETER  if_type is 0, or a pointer is NULL
+ *  @retval TIMEOUT            nothing is left but what a hook of another
+ *                             thread may bring, and that takes longer than
+ *                             config's wait_timeout_ms
  *  @retval other              what the lease hook said
  *
  *  Ownership:    a number, freed by value.
- *  Threads:      any thread; lock-free but for a lease.
+ *  Threads:      any thread; lock-free but for a lease.  Before it answers
+ *                RESOURCES it waits for leases and trims of other threads
+ *                that began before.
  *  Cost:         one atomic AND; a lease now and then; worst case a scan of
  *                the leased blocks.
  *  Counterpart:  NdisIfAllocateNetLuidIndex.
@@ -1434,7 +1444,8 @@ ndisbridge_status ndisbridge_allocate_net_luid_indexes(
  *  @retval IN_USE             it is allocated or retained, or its block is
  *                             leased by another session
  *  @retval INVALID_PARAMETER  if_type is 0 or net_luid_index out of range
- *  @retval other              what the lease hook said
+ *  @retval other              what the lease hook said; TIMEOUT as for
+ *                             ndisbridge_allocate_net_luid_index()
  *
  *  Threads:      any thread.
  *  Counterpart:  none.
@@ -1516,6 +1527,9 @@ ndisbridge_status ndisbridge_count_net_luid_indexes(
  *
  *  @param[out] returned  number of blocks; may be NULL
  *
+ *  @retval TIMEOUT  the release of another thread takes too long
+ *  @retval other    what the return hook said; its blocks stay leased
+ *
  *  Threads:      any thread; an allocation that finds nothing else waits
  *                for it.
  *  Counterpart:  none.
@@ -1576,12 +1590,19 @@ ndisbridge_status ndisbridge_retain_net_luids(
 /** Gives retained indexes up for good, all or none, in one call of the
  *  release hook.  They need not be leased here.
  *
+ *  @param flags  those that they were retained with
+ *
  *  @retval IN_USE             one is the NET_LUID, or if_index the ifIndex,
- *                             of a registered interface
+ *                             of a registered interface, or another thread
+ *                             is registering or releasing it
  *  @retval INVALID_PARAMETER  one is not retained
+ *  @retval TIMEOUT            the lease of another thread takes too long;
+ *                             all stay retained
  *  @retval other              what the hook said; all stay retained
  *
- *  Arguments, Threads, Cost as for ndisbridge_retain().
+ *  Other arguments, Cost as for ndisbridge_retain().
+ *  Threads:      any thread.  Where a block is not leased here, it and
+ *                leases of its IfType wait for each other's hooks.
  *  Counterpart:  NdisIfFreeNetLuidIndex.
  */
 ndisbridge_status ndisbridge_release(
@@ -1601,7 +1622,8 @@ ndisbridge_status ndisbridge_allocate_if_index(
     ndisbridge_session *session, uint32_t *if_index);
 
 /** Frees an ifIndex of ndisbridge_allocate_if_index(); statuses as for
- *  ndisbridge_free_net_luid_index().  Threads: any thread. */
+ *  ndisbridge_free_net_luid_index().  That of a registered interface is not
+ *  freed.  Threads: any thread. */
 ndisbridge_status ndisbridge_free_if_index(
     ndisbridge_session *session, uint32_t if_index);
 
@@ -1614,15 +1636,16 @@ ndisbridge_status ndisbridge_free_if_index(
  *  @param[out] provider         its handle
  *  @param      characteristics  query_object_handler may be NULL only if
  *                               handlers is not empty
- *  @param      flags            NDISBRIDGE_HANDLER_* of the two handlers in
- *                               characteristics
+ *  @param      flags            NDISBRIDGE_HANDLER_* of
+ *                               query_object_handler
  *  @param      handlers         OIDs with a function of their own, copied;
  *                               each OID of the catalog at most once
  *  @param      count            number of handlers
  *
  *  @retval NOT_SUPPORTED      unknown revision of characteristics
  *  @retval INVALID_PARAMETER  no handler at all, a reserved member is set,
- *                             or handlers names an unknown OID or one twice
+ *                             handlers names an unknown OID or one twice, or
+ *                             a flag has no meaning
  *  @retval RESOURCES          no memory
  *
  *  Ownership:    a number; ndisbridge_deregister_provider() ends it.
@@ -1652,6 +1675,9 @@ ndisbridge_status ndisbridge_deregister_provider(
  *  until the interface is deregistered) or retained, which the confirm hook
  *  confirms and marks.  Registered means known, not up.
  *
+ *  Without a confirm hook nobody knows whose a retained ifIndex is: any
+ *  retained NET_LUID may be registered with it.
+ *
  *  @param[in,out] if_index     in: the ifIndex wanted, or 0 for any;
  *                              out: 1 .. NDISBRIDGE_IF_INDEX_MAX
  *  @param  provider            handle
@@ -1661,9 +1687,9 @@ ndisbridge_status ndisbridge_deregister_provider(
  *  @param  provider_if_context passed to the handlers; may be NULL; must
  *                              outlive the registration
  *
- *  @retval DUPLICATE_OBJECTID  the NET_LUID is registered
- *  @retval IN_USE              the ifIndex wanted is taken, or another
- *                              session uses the NET_LUID
+ *  @retval DUPLICATE_OBJECTID  the NET_LUID is registered, or on its way
+ *  @retval IN_USE              the ifIndex wanted is taken, another session
+ *                              uses the NET_LUID, or it is being released
  *  @retval INVALID_PARAMETER   the NET_LUID is neither allocated nor
  *                              retained; or another argument is invalid
  *  @retval NOT_SUPPORTED       unknown revision of information
@@ -1837,9 +1863,23 @@ typedef struct ndisbridge_published {
 
 /** Publishes values of an interface; the other published ones stay.
  *
- *  From then on their OIDs are answered from here, without a handler:
- *  OID_GEN_INTERFACE_INFO once any member of information is published (what
- *  is not, reads as unknown or 0), OID_GEN_STATISTICS once a counter is.
+ *  From then on their OIDs are answered from here, without a handler, and
+ *  OID_GEN_STATISTICS once a counter is published.
+ *
+ *  OID_GEN_INTERFACE_INFO is answered from here alone once every member of
+ *  information is published.  Before that the provider's handler for it is
+ *  asked, and the published members are laid over its answer, so that it
+ *  agrees with what each single OID says; a failure of the handler is the
+ *  answer.  Where there is no handler, or it says NOT_SUPPORTED or
+ *  INVALID_OID, the published members are the answer, and the others read as
+ *  unknown or 0.  The rows of the interface table do the same.
+ *
+ *  supported_statistics is what the registration (or that handler) said and
+ *  the bit of every counter that is published, unless it is published
+ *  itself.  A call that publishes in_ucast_octets, in_multicast_octets or
+ *  in_broadcast_octets, and not in_octets, publishes their sum as in_octets
+ *  once all three are published; the same goes for out.  A total that is
+ *  given is kept as it is.
  *
  *  @param values  fields says which
  *
@@ -1858,7 +1898,8 @@ ndisbridge_status ndisbridge_publish(
  *  @param[out] published  how many were; may be NULL; always written
  *  @param      net_luids  count NET_LUIDs; 0 is skipped
  *  @param      values     the first ndisbridge_published
- *  @param      stride     bytes from one to the next (0: the same for all)
+ *  @param      stride     bytes from one to the next, a multiple of 8 (0: the
+ *                         same for all)
  *
  *  @retval FAILURE  one or more failed; the rest is published
  */
@@ -1875,6 +1916,8 @@ ndisbridge_status ndisbridge_publish_many(
  *
  *  A fixed-size OID needs exactly its size or more; a 64-bit counter gives
  *  its low 32 bits into 4 .. 7 bytes; OID_GEN_ALIAS always gives all 516.
+ *  The two addresses of 802.3 are registration facts of interfaces whose
+ *  media_type is 802.3 and whose addresses have 6 bytes.
  *
  *  @param[out]    output    aligned for any type; may be NULL if *length
  *                           is 0
@@ -1888,7 +1931,8 @@ ndisbridge_status ndisbridge_publish_many(
  *  @retval INVALID_LENGTH       a counter into less than 4 bytes
  *  @retval NOT_SUPPORTED        nobody answers this OID
  *  @retval INVALID_OID          not in the catalog, and nobody answers it
- *  @retval INVALID_DATA         the handler broke the OID's rules
+ *  @retval INVALID_DATA         the handler broke the OID's rules, or wanted
+ *                               more room without needing it
  *  @retval other                what the handler said
  *
  *  Threads:      any thread; lock-free but for what the handler does.
@@ -1906,13 +1950,22 @@ ndisbridge_status ndisbridge_try_query(
 
 /** Asks many interfaces for one OID.
  *
- *  @param[out] output    count answers, stride bytes apart
- *  @param      stride    bytes for each; what an answer does not fill is 0
- *  @param[out] lengths   count lengths; may be NULL
- *  @param[out] statuses  count statuses, always written
+ *  @param[out] output    count answers, stride bytes apart; aligned for any
+ *                        type
+ *  @param      stride    bytes for each; what an answer does not fill is 0.
+ *                        A multiple of 8 for OIDs of variable size, arrays
+ *                        and those that are not in the catalog, unless count
+ *                        is 0 or 1: handlers write those in place
+ *  @param[out] lengths   count lengths; may be NULL; always written, as for
+ *                        one, and 0 where nothing was tried
+ *  @param[out] statuses  count statuses; always written, with the returned
+ *                        status where nothing was tried
  *  @param      net_luids count NET_LUIDs
  *
- *  @retval FAILURE  one or more failed; see statuses
+ *  @retval FAILURE            one or more failed; see statuses
+ *  @retval INVALID_PARAMETER  nothing was tried: a NULL pointer, or a stride
+ *                             that is not aligned
+ *  @retval INVALID_STATE, FORKED  nothing was tried
  *
  *  Threads, Counterpart as for one.
  */
@@ -1938,7 +1991,7 @@ ndisbridge_status ndisbridge_set(
     uint32_t oid, const void *input, uint32_t length);
 
 enum ndisbridge_if_table_level {
-    /** Ask the handlers of interfaces that have not published. */
+    /** Ask the handlers for what is not published. */
     NDISBRIDGE_IF_TABLE_NORMAL = 0,
     /** What is known without asking anybody. */
     NDISBRIDGE_IF_TABLE_PUBLISHED = 2
@@ -1952,7 +2005,11 @@ enum ndisbridge_if_table_level {
  *
  *  @retval BUFFER_TOO_SHORT  count says how many there are now
  *
- *  Threads:      any thread; each row is consistent in itself.
+ *  An interface that is registered or deregistered meanwhile may be in it or
+ *  not; no ifIndex is in it twice.
+ *
+ *  Threads:      any thread; a row is of one moment, but for what handlers
+ *                were asked meanwhile.
  *  Cost:         about a memcpy of the rows.
  *  Counterpart:  GetIfTable2Ex.
  */
@@ -1989,7 +2046,8 @@ typedef struct ndisbridge_oid_description {
     const char *name;    /* without "OID_", such as "GEN_ALIAS" */
     const char *type_name;  /* NDIS type of an enumeration or a structure,
                              * such as "NET_IF_OPER_STATUS", or "" */
-    const char *if_mib_object;  /* RFC 2863 object, or "" */
+    const char *if_mib_object;  /* RFC 2863 object, or "", or two with ", "
+                                 * between them */
 } ndisbridge_oid_description;
 
 /** How an OID's value reads. */

@@ -134,6 +134,19 @@ static inline ndisbridge_status store_return(void *context, uint16_t if_type,
     return store_leave(member, NDISBRIDGE_STATUS_SUCCESS);
 }
 
+/* Nobody may use what is released. */
+static inline void store_check_unused(const struct block_store *store,
+    uint16_t if_type, uint32_t first, uint64_t mask)
+{
+    for (uint32_t i = 0; mask != 0 && i < store->confirmed_count; i++) {
+        uint64_t index = store->confirmed[i].net_luid >> 24 & 0xFFFFFF;
+
+        CHECK(store->confirmed[i].net_luid >> 48 != if_type
+            || index < first || index >= first + 64
+            || !(mask & store_bit((uint32_t)index)));
+    }
+}
+
 static inline ndisbridge_status store_change(struct store_member *member,
     const ndisbridge_index_set *sets, uint32_t set_count, bool retain)
 {
@@ -154,9 +167,13 @@ static inline ndisbridge_status store_change(struct store_member *member,
                     uint64_t wrong = retain ? from->mask[k] & (*to)[k]
                                             : from->mask[k] & ~(*to)[k];
 
-                    if (pass == 1)
+                    if (pass == 1) {
                         (*to)[k] ^= from->mask[k];
-                    else if (wrong != 0)
+                        if (!retain)
+                            store_check_unused(store, sets[i].if_type,
+                                from->block * 4096 + k * 64, from->mask[k]);
+                    }
+                    if (pass == 0 && wrong != 0)
                         return NDISBRIDGE_STATUS_INVALID_PARAMETER;
                 }
                 /* Only a block's holder may retain in it. */

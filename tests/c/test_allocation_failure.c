@@ -149,6 +149,7 @@ static bool run(struct scenario *scenario)
     ndisbridge_provider providers[12];
     const uint32_t count = 3 * NDISBRIDGE_BLOCK_SIZE;
     uint32_t index, if_index, far, scattered[2];
+    ndisbridge_net_luid net_luids[2];
     ndisbridge_if_provider_characteristics characteristics =
         kit_characteristics(kit_no_answer, NULL);
 
@@ -161,6 +162,13 @@ static bool run(struct scenario *scenario)
     scattered[1] = FAR;
     STEP(ndisbridge_retain(
         session, 6, scattered, 2, if_index, 0, NULL));
+    net_luids[0] = kit_luid(7, 5);
+    net_luids[1] = kit_luid(6, many[1]);
+    STEP(ndisbridge_retain_net_luids(session, net_luids, 2, 0, NULL));
+    index = 5;
+    STEP(ndisbridge_release(session, 7, &index, 1, 0, 0, NULL));
+    STEP(ndisbridge_release(session, 6, &many[1], 1, 0, 0, NULL));
+    STEP(ndisbridge_claim_net_luid_index(session, 6, many[1]));
     for (uint32_t i = 0; i < 12; i++)
         STEP(ndisbridge_register_provider(
             session, &providers[i], &characteristics, 0, NULL, 0));

@@ -174,7 +174,10 @@ static void test_long_chain(void)
 static void test_binding(void)
 {
     ndisbridge_session *session = check_open(NULL);
-    ndisbridge_provider provider = kit_provider(session, kit_no_answer, NULL);
+    struct kit_gate gate = KIT_GATE;
+    struct kit_asker asker;
+    ndisbridge_provider provider =
+        kit_provider(session, kit_wait_at_gate, NULL);
     const uint32_t filter = NDISBRIDGE_NIIF_FILTER_INTERFACE;
     uint32_t miniport, first, second, vlan, alone, bound, lowest;
     ndisbridge_net_luid luid[5], bound_luid, lowest_luid;
@@ -182,7 +185,7 @@ static void test_binding(void)
 
     luid[0] = kit_interface(session, &miniport, provider, 0, NULL);
     kit_interface(session, &first, provider, filter, NULL);
-    luid[2] = kit_interface(session, &second, provider, filter, NULL);
+    luid[2] = kit_interface(session, &second, provider, filter, &gate);
     luid[3] = kit_interface(session, &vlan, provider, 0, NULL);
     luid[4] = kit_interface(session, &alone, provider, 0, NULL);
     CHECK_STATUS(
@@ -221,6 +224,21 @@ static void test_binding(void)
     CHECK_STATUS(ndisbridge_query_binding_if_index(
                      session, &bound, NULL, &lowest, &lowest_luid, alone),
         INVALID_PARAMETER);
+    /* One that is closing is no part of the chain any more. */
+    kit_start_asker(&asker, session, luid[2]);
+    kit_await_inside(&gate, 1);
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, second, 0), TIMEOUT);
+    CHECK_STATUS(ndisbridge_query_binding_if_index(session, &bound,
+                     &bound_luid, &lowest, &lowest_luid, miniport),
+        SUCCESS);
+    CHECK_EQUAL(bound, first);
+    kit_open_gate(&gate);
+    pthread_join(asker.thread, NULL);
+    luid[2] = kit_interface(session, &second, provider,
+        filter, &gate);
+    CHECK_STATUS(
+        ndisbridge_add_if_stack_entry(session, second, first), SUCCESS);
     /* Without its lower filter the upper one is a chain of its own. */
     CHECK_STATUS(ndisbridge_deregister_interface(session, first, 0), SUCCESS);
     CHECK_STATUS(ndisbridge_query_binding_if_index(session, &bound,

@@ -235,7 +235,8 @@ static void end_hold(void)
         set_states(slot, mask, RETAINED);
         break;
     default:
-        nb_bitmap_put_back(bitmap, blocks_used[slot], mask, true);
+        nb_bitmap_put_back(bitmap, blocks_used[slot], mask);
+        nb_bitmap_settle(bitmap, blocks_used[slot], mask);
         set_states(slot, mask, FREE);
         break;
     }
@@ -246,16 +247,14 @@ static void put_back_retained(void)
     uint64_t mask[NB_BLOCK_WORDS];
     uint32_t slot = below(USED);
 
-    /* In a block that is not leased here, it concerns the store only. */
-    if (mask_of(slot, RETAINED, below(300), mask) > 0) {
-        nb_bitmap_put_back(bitmap, blocks_used[slot], mask, false);
-        set_states(slot, mask, FREE);
-    } else if (model[slot][0] == UNLEASED) {
-        mask[5] = 77;
-        nb_bitmap_put_back(bitmap, blocks_used[slot], mask, false);
-        CHECK_EQUAL(nb_bitmap_test(bitmap, blocks_used[slot] * BLOCK + 320),
-            NDISBRIDGE_INDEX_UNLEASED);
-    }
+    if (mask_of(slot, RETAINED, below(300), mask) == 0)
+        return;
+    nb_bitmap_pin(bitmap, blocks_used[slot], 1);
+    nb_bitmap_put_back(bitmap, blocks_used[slot], mask);
+    /* What has been put back is free; again it changes nothing. */
+    nb_bitmap_put_back(bitmap, blocks_used[slot], mask);
+    nb_bitmap_unpin(bitmap, blocks_used[slot], 1);
+    set_states(slot, mask, FREE);
 }
 
 static void hold_one(void)
@@ -300,11 +299,13 @@ static void unlease(void)
 
     if (model[slot][0] == UNLEASED)
         return;
-    nb_bitmap_unlease_begin(bitmap);
     CHECK_EQUAL(nb_bitmap_block_is_empty(bitmap, blocks_used[slot]), empty);
+    /* A pin keeps it. */
+    nb_bitmap_pin(bitmap, blocks_used[slot], 2);
+    CHECK(!nb_bitmap_unlease(bitmap, blocks_used[slot], retained));
+    nb_bitmap_unpin(bitmap, blocks_used[slot], 2);
     CHECK_EQUAL(
         nb_bitmap_unlease(bitmap, blocks_used[slot], retained), empty);
-    nb_bitmap_unlease_end(bitmap);
     if (!empty)
         return;
     for (uint32_t i = 0; i < BLOCK; i++)
@@ -368,7 +369,6 @@ static void compare(void)
     CHECK_EQUAL(counts.retained, total_of(HELD) + total_of(RETAINED));
     CHECK(nb_bitmap_validate(bitmap));
     CHECK_EQUAL(nb_load(&bitmap->verifying), 0);
-    CHECK_EQUAL(nb_load(&bitmap->unleasing), 0);
 }
 
 static void test_random(void)
@@ -397,7 +397,7 @@ static void test_exhaust_three_blocks(void)
 {
     static const uint32_t three[] = { 7, 8, 4095 };
     const uint64_t none[NB_BLOCK_WORDS] = { 0 };
-    uint64_t frees;
+    uint64_t frees, mask[NB_BLOCK_WORDS] = { 0 }, retained[NB_BLOCK_WORDS];
     uint32_t last = 0;
 
     bitmap = make_bitmap();
@@ -419,10 +419,26 @@ static void test_exhaust_three_blocks(void)
     CHECK(nb_bitmap_free(bitmap, 3, 7 * BLOCK + 100));
     CHECK(!nb_bitmap_verify_unchanged(bitmap, &frees));
     CHECK(nb_bitmap_verify_unchanged(bitmap, &frees));
-    /* A block between here and the store may bring free ones back. */
-    nb_bitmap_unlease_begin(bitmap);
+    /* So is every other way in which an index becomes free. */
+    last = 7 * BLOCK + 101;
+    CHECK_EQUAL(nb_bitmap_free_many(bitmap, &last, 1), 1);
     CHECK(!nb_bitmap_verify_unchanged(bitmap, &frees));
-    nb_bitmap_unlease_end(bitmap);
+    CHECK(nb_bitmap_claim(bitmap, last));
+    CHECK(nb_bitmap_verify_unchanged(bitmap, &frees));
+    mask[0] = 6;
+    CHECK(nb_bitmap_hold(bitmap, 8, mask));
+    CHECK(nb_bitmap_verify_unchanged(bitmap, &frees));
+    nb_bitmap_put_back(bitmap, 8, mask);
+    CHECK(!nb_bitmap_verify_unchanged(bitmap, &frees));
+    nb_bitmap_settle(bitmap, 8, mask);
+    CHECK(nb_bitmap_claim(bitmap, 8 * BLOCK + 1));
+    CHECK(nb_bitmap_claim(bitmap, 8 * BLOCK + 2));
+    CHECK(nb_bitmap_lease(bitmap, 9, none));
+    CHECK(!nb_bitmap_verify_unchanged(bitmap, &frees));
+    CHECK(nb_bitmap_unlease(bitmap, 9, retained));
+    CHECK(nb_bitmap_verify_unchanged(bitmap, &frees));
+    nb_bitmap_unleased(bitmap);
+    CHECK(!nb_bitmap_verify_unchanged(bitmap, &frees));
     nb_bitmap_verify_end(bitmap);
 
     /* Any thread finds the only free one, whatever it saw before. */

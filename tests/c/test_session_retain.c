@@ -79,7 +79,7 @@ int main(void)
 {
     ndisbridge_persistence_hooks hooks = { .header = { 0x80, 1,
                                                sizeof hooks },
-        .retain = retain };
+        .retain = retain, .release = retain };
     ndisbridge_session_config config = { .header = { 0x80, 1,
                                              sizeof config },
         .hooks = &hooks,

@@ -17,6 +17,7 @@
 #define BLOCK NDISBRIDGE_BLOCK_SIZE
 #define THREADS 8
 #define DURATION_MS 500
+#define OCCUPANCY_MS 2000  /* of each degree of occupancy */
 
 static uint64_t seed;
 static atomic_uchar owners[0x1000000];
@@ -32,8 +33,8 @@ struct crew {
 };
 
 /* Runs a crew for a while, each with its own function. */
-static void run_crew(struct crew *crew, void *(*const *functions)(void *),
-    uint32_t count)
+static void run_crew_for(struct crew *crew,
+    void *(*const *functions)(void *), uint32_t count, uint32_t duration_ms)
 {
     pthread_t threads[THREADS + 2];
 
@@ -44,10 +45,18 @@ static void run_crew(struct crew *crew, void *(*const *functions)(void *),
         REQUIRE(pthread_create(&threads[i], NULL, functions[i], &crew[i])
             == 0);
     }
-    nanosleep(&(struct timespec){ 0, DURATION_MS * 1000000L }, NULL);
+    nanosleep(&(struct timespec){ duration_ms / 1000,
+                  (long)(duration_ms % 1000) * 1000000L },
+        NULL);
     atomic_store(&stopping, true);
     for (uint32_t i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
+}
+
+static void run_crew(struct crew *crew, void *(*const *functions)(void *),
+    uint32_t count)
+{
+    run_crew_for(crew, functions, count, DURATION_MS);
 }
 
 /* ---- allocate and free ------------------------------------------------- */
@@ -162,7 +171,7 @@ static void test_occupancy(uint32_t vacant, uint32_t most)
         crew[i].session = session;
         crew[i].most = most;
     }
-    run_crew(crew, functions, THREADS);
+    run_crew_for(crew, functions, THREADS, OCCUPANCY_MS);
     for (uint32_t i = vacant; i < SPACE; i++)
         disown(indexes[i], 99);
     CHECK_STATUS(

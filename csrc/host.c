@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * host.c - see host.h.
+ */
+#define _GNU_SOURCE
+#include "host.h"
+
+#include <errno.h>
+#include <time.h>
+
+uint64_t nb_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+bool nb_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    bool made;
+
+    if (pthread_condattr_init(&attributes) != 0)
+        return false;
+    made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0
+        && pthread_cond_init(condition, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return made;
+}
+
+bool nb_condition_wait(
+    pthread_cond_t *condition, pthread_mutex_t *mutex, uint64_t deadline_ms)
+{
+    struct timespec at = { .tv_sec = (time_t)(deadline_ms / 1000),
+        .tv_nsec = (long)(deadline_ms % 1000) * 1000000 };
+
+    return nb_now_ms() < deadline_ms
+        && pthread_cond_timedwait(condition, mutex, &at) != ETIMEDOUT;
+}
