@@ -105,6 +105,8 @@ class BuildExt(build_ext):
                 ext.runtime_library_dirs = []
                 ext.extra_compile_args = compile_args
                 ext.extra_link_args = [*link_args, "-Wl,-rpath,$ORIGIN"]
+        # With -j the others would be linked before there is a core.
+        self.parallel = None
         super().build_extensions()
 
     def _forget_directories(self) -> None:

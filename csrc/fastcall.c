@@ -63,6 +63,17 @@ static void park(PyObject *exception)
         PyErr_Clear();
 }
 
+/* Raises an exception as it is.  PyErr_SetObject() would make what the caller
+ * is handling its context, and forget the one that it has. */
+static void restore(PyObject *exception)
+{
+    PyObject *type = (PyObject *)Py_TYPE(exception);
+
+    Py_INCREF(type);
+    Py_INCREF(exception);
+    PyErr_Restore(type, exception, PyException_GetTraceback(exception));
+}
+
 /* Raises what is parked, or what raise_status makes of a status. */
 static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
 {
@@ -70,9 +81,7 @@ static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
 
     parked = NULL;
     if (list != NULL && PyList_Size(list) > 0) {
-        PyObject *last = PyList_GetItem(list, PyList_Size(list) - 1);
-
-        PyErr_SetObject((PyObject *)Py_TYPE(last), last);
+        restore(PyList_GetItem(list, PyList_Size(list) - 1));
         Py_DECREF(list);
         return NULL;
     }
@@ -96,6 +105,17 @@ static PyObject *module_park(PyObject *module, PyObject *exception)
     return none();
 }
 
+static PyObject *module_reraise(PyObject *module, PyObject *exception)
+{
+    (void)module;
+    if (!PyExceptionInstance_Check(exception)) {
+        PyErr_SetString(PyExc_TypeError, "only exceptions can be raised");
+        return NULL;
+    }
+    restore(exception);
+    return NULL;
+}
+
 static PyObject *module_take_parked(PyObject *module, PyObject *unused)
 {
     PyObject *list = parked;
@@ -107,24 +127,25 @@ static PyObject *module_take_parked(PyObject *module, PyObject *unused)
 
 /* ---- arguments -------------------------------------------------------- */
 
+/* An int that does not fit is a value that no NET_LUID, index or OID can
+ * have: it becomes one that the core does not know. */
 static int to_u64(PyObject *object, unsigned long long *value)
 {
     *value = PyLong_AsUnsignedLongLong(object);
-    return *value == (unsigned long long)-1 && PyErr_Occurred() ? -1 : 0;
+    if (*value == (unsigned long long)-1 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return -1;
+        PyErr_Clear();
+    }
+    return 0;
 }
 
-/* An int that does not fit is a value that no index or OID can have: it
- * becomes one that the core refuses. */
 static int to_u32(PyObject *object, uint32_t *value)
 {
     unsigned long long wide;
 
-    if (to_u64(object, &wide) != 0) {
-        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
-            return -1;
-        PyErr_Clear();
-        wide = UINT32_MAX;
-    }
+    if (to_u64(object, &wide) != 0)
+        return -1;
     *value = wide < UINT32_MAX ? (uint32_t)wide : UINT32_MAX;
     return 0;
 }
@@ -166,17 +187,38 @@ static PyObject *core_new(PyTypeObject *type, PyObject *args, PyObject *keys)
     return (PyObject *)self;
 }
 
+/* A handler or a hook is still inside: the session stays, and with it what
+ * raise_status keeps, to which its hooks point. */
+static void warn_of_leak(PyObject *object)
+{
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    if (PyErr_WarnEx(PyExc_ResourceWarning,
+            "an ndisbridge_session with a call inside is leaked", 1)
+        != 0)
+        PyErr_WriteUnraisable((PyObject *)Py_TYPE(object));
+    PyErr_Restore(type, value, traceback);
+}
+
 static void core_dealloc(PyObject *object)
 {
     SessionCore *self = (SessionCore *)object;
     PyTypeObject *type = Py_TYPE(object);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     ndisbridge_session *session = self->session;
+    ndisbridge_status status;
 
+    /* Without waiting: this may be any moment of any thread. */
     Py_BEGIN_ALLOW_THREADS
-    ndisbridge_session_destroy(session);
+    status = ndisbridge_session_close(session, 0);
+    if (status != NDISBRIDGE_STATUS_TIMEOUT)
+        status = ndisbridge_session_destroy(session);
     Py_END_ALLOW_THREADS
-    Py_XDECREF(self->raise_status);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        Py_XDECREF(self->raise_status);
+    else
+        warn_of_leak(object);
     release(object);
     Py_DECREF(type);
 }
@@ -281,7 +323,29 @@ static PyObject *string_value(const void *answer)
         string->length, "surrogatepass", &order);
 }
 
-/* The value of an answer where its type is a plain one, else its bytes. */
+/* The members of an array: each an int, or its bytes. */
+static PyObject *list_value(const ndisbridge_oid_description *description,
+    const char *answer, uint32_t length)
+{
+    uint32_t size = description->size, count = length / size, number;
+    PyObject *list = PyList_New((Py_ssize_t)count), *member;
+
+    for (uint32_t i = 0; list != NULL && i < count; i++, answer += size) {
+        if (description->type == NDISBRIDGE_OID_TYPE_UNSIGNED && size == 4) {
+            memcpy(&number, answer, 4);
+            member = PyLong_FromUnsignedLong(number);
+        } else {
+            member = PyBytes_FromStringAndSize(answer, (Py_ssize_t)size);
+        }
+        /* Takes the member, also when it fails. */
+        if (member == NULL || PyList_SetItem(list, (Py_ssize_t)i, member) != 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+/* The value of an answer where its type is a plain one or an array, else its
+ * bytes. */
 static PyObject *plain_value(
     uint32_t oid, const void *answer, uint32_t length)
 {
@@ -292,6 +356,8 @@ static PyObject *plain_value(
     if (ndisbridge_describe_oid(&description, oid)
         != NDISBRIDGE_STATUS_SUCCESS)
         return PyBytes_FromStringAndSize(answer, (Py_ssize_t)length);
+    if (description.size_rule == NDISBRIDGE_OID_SIZE_ARRAY)
+        return list_value(&description, answer, length);
     if (description.type == NDISBRIDGE_OID_TYPE_BOOLEAN && length == 1)
         return PyBool_FromLong(*(const uint8_t *)answer);
     if (description.type == NDISBRIDGE_OID_TYPE_COUNTED_STRING)
@@ -314,6 +380,7 @@ static PyObject *query(SessionCore *self, PyObject *const *args,
     uint32_t length = FIRST_ANSWER, oid;
     unsigned long long net_luid;
     ndisbridge_status status;
+    PyObject *bytes, *value;
 
     if (expect(count, 2, name) != 0 || to_u64(args[0], &net_luid) != 0
         || to_u32(args[1], &oid) != 0)
@@ -321,10 +388,19 @@ static PyObject *query(SessionCore *self, PyObject *const *args,
     drop_parked();
     status = ask(self, output, &length, net_luid, oid);
     if (status == NDISBRIDGE_STATUS_BUFFER_TOO_SHORT
-        && length > FIRST_ANSWER)
-        return ask_long(self, length, net_luid, oid);
+        && length > FIRST_ANSWER) {
+        bytes = ask_long(self, length, net_luid, oid);
+        if (!plain || bytes == NULL)
+            return bytes;
+        value = plain_value(oid, PyBytes_AsString(bytes),
+            (uint32_t)PyBytes_Size(bytes));
+        Py_DECREF(bytes);
+        return value;
+    }
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         return fail(self->raise_status, status);
+    /* Of a handler whose failure was not the answer. */
+    drop_parked();
     return plain ? plain_value(oid, output, length)
                  : PyBytes_FromStringAndSize(
                      (const char *)output, (Py_ssize_t)length);
@@ -351,7 +427,7 @@ static PyMethodDef core_methods[] = {
         METH_FASTCALL, "query_bytes(net_luid, oid) -> bytes" },
     { "query_plain", (PyCFunction)(void (*)(void))core_query_plain,
         METH_FASTCALL,
-        "query_plain(net_luid, oid) -> int | bool | str | bytes" },
+        "query_plain(net_luid, oid) -> int | bool | str | bytes | list" },
     { NULL, NULL, 0, NULL }
 };
 
@@ -366,7 +442,7 @@ static PyType_Slot core_slots[] = {
     { Py_tp_dealloc, core_dealloc },
     { Py_tp_methods, core_methods },
     { Py_tp_getset, core_members },
-    { Py_tp_doc, "SessionCore(address, raise_status)\n--\n\n"
+    { Py_tp_doc, "SessionCore(address, raise_status, /)\n--\n\n"
                  "Owner of an ndisbridge_session." },
     { 0, NULL }
 };
@@ -386,14 +462,16 @@ typedef struct {
 static PyObject *space_new(PyTypeObject *type, PyObject *args, PyObject *keys)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    PyObject *core, *core_type;
+    PyObject *core;
     unsigned short if_type;
     IndexSpace *self;
 
     (void)keys;
-    if (!PyArg_ParseTuple(args, "OOH:IndexSpace", &core_type, &core, &if_type))
+    if (!PyArg_ParseTuple(args, "OH:IndexSpace", &core, &if_type))
         return NULL;
-    if (!PyObject_TypeCheck(core, (PyTypeObject *)core_type)) {
+    /* The type itself is not at hand here, but nothing else ends like it. */
+    if (PyType_GetSlot(Py_TYPE(core), Py_tp_dealloc)
+        != (void *)(uintptr_t)core_dealloc) {
         PyErr_SetString(PyExc_TypeError, "core must be a SessionCore");
         return NULL;
     }
@@ -424,8 +502,9 @@ static PyObject *space_allocate(PyObject *object, PyObject *unused)
         self->core->session, &net_luid_index, self->if_type);
 
     (void)unused;
-    if (status == NDISBRIDGE_STATUS_PENDING) {
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
         drop_parked();
+    if (status == NDISBRIDGE_STATUS_PENDING) {
         Py_BEGIN_ALLOW_THREADS
         status = ndisbridge_allocate_net_luid_index(
             self->core->session, &net_luid_index, self->if_type);
@@ -655,37 +734,56 @@ static ndisbridge_status give_bytes(
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
-/* An int takes the room of its OID: 1, 4 or 8 bytes. */
+/* Bytes of an int as the value of an OID, or as the one member of an array;
+ * 0 where an int is none. */
+static uint32_t int_size(uint32_t object_id)
+{
+    ndisbridge_oid_description description;
+
+    if (ndisbridge_describe_oid(&description, object_id)
+        != NDISBRIDGE_STATUS_SUCCESS)
+        return 0;
+    return description.type == NDISBRIDGE_OID_TYPE_UNSIGNED
+            || description.type == NDISBRIDGE_OID_TYPE_BOOLEAN
+        ? description.size
+        : 0;
+}
+
+/* An int takes the size of its OID: 1, 4 or 8 bytes. */
 static ndisbridge_status give_int(
-    PyObject *value, uint32_t *length, void *output)
+    PyObject *value, uint32_t size, uint32_t *length, void *output)
 {
     unsigned long long number = PyLong_AsUnsignedLongLong(value);
+    uint32_t room = *length;
 
     if (number == (unsigned long long)-1 && PyErr_Occurred())
         return park_current();
-    if (*length == 1 && number <= UINT8_MAX) {
-        *(uint8_t *)output = (uint8_t)number;
-    } else if (*length == 4 && number <= UINT32_MAX) {
-        memcpy(output, &(uint32_t){ (uint32_t)number }, 4);
-    } else if (*length >= 8) {
-        memcpy(output, &(uint64_t){ number }, 8);
-        *length = 8;
-    } else {
+    if (size < 8 && number >> (8 * size) != 0) {
         PyErr_Format(PyExc_OverflowError,
-            "%R does not fit the %u bytes of the OID", value, *length);
+            "%R does not fit the %u bytes of the OID", value, size);
         return park_current();
     }
+    *length = size;
+    if (size > room)
+        return NDISBRIDGE_STATUS_BUFFER_TOO_SHORT;
+    if (size == 1)
+        *(uint8_t *)output = (uint8_t)number;
+    else if (size == 4)
+        memcpy(output, &(uint32_t){ (uint32_t)number }, 4);
+    else
+        memcpy(output, &(uint64_t){ number }, 8);
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
-static ndisbridge_status give(HandlerContext *self, PyObject *oid,
-    PyObject *value, uint32_t *length, void *output)
+static ndisbridge_status give(HandlerContext *self, uint32_t object_id,
+    PyObject *oid, PyObject *value, uint32_t *length, void *output)
 {
+    uint32_t size = PyLong_Check(value) ? int_size(object_id) : 0;
     PyObject *bytes;
     ndisbridge_status status;
 
-    if (PyLong_Check(value))
-        return give_int(value, length, output);
+    if (size != 0)
+        return give_int(value, size, length, output);
     if (PyBytes_Check(value))
         return give_bytes(value, length, output);
     bytes = PyObject_CallFunctionObjArgs(self->encode, oid, value, NULL);
@@ -726,7 +824,7 @@ static ndisbridge_status call_query(HandlerContext *self, uint32_t object_id,
     if (value == NULL) {
         status = park_current();
     } else {
-        status = give(self, oid, value, length, output);
+        status = give(self, object_id, oid, value, length, output);
         Py_DECREF(value);
     }
     Py_DECREF(oid);
@@ -819,11 +917,24 @@ static ndisbridge_status python_set(void *context, uint32_t object_id,
     return status;
 }
 
+/* What a provider without any query handler registers for one OID: the core
+ * wants one handler at least. */
+static ndisbridge_status not_supported_query(void *context,
+    uint32_t object_id, uint32_t *output_buffer_length, void *output_buffer)
+{
+    (void)context, (void)object_id, (void)output_buffer_length;
+    (void)output_buffer;
+    return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+}
+
 /* ---- module ----------------------------------------------------------- */
 
 static PyMethodDef module_methods[] = {
     { "park", module_park, METH_O,
         "park(exception)\n\nLeave an exception for the caller of C." },
+    { "reraise", module_reraise, METH_O,
+        "reraise(exception)\n\n"
+        "Raise an exception as it is, with the __context__ that it has." },
     { "take_parked", module_take_parked, METH_NOARGS,
         "take_parked() -> list\n\n"
         "Take the exceptions that Python code called from C has left." },
@@ -861,7 +972,10 @@ static int module_exec(PyObject *module)
         || add_type(module, "HandlerContext", &context_spec) != 0
         || add_address(module, "QUERY_TRAMPOLINE", (uintptr_t)python_query)
             != 0
-        || add_address(module, "SET_TRAMPOLINE", (uintptr_t)python_set) != 0)
+        || add_address(module, "SET_TRAMPOLINE", (uintptr_t)python_set) != 0
+        || add_address(module, "NOT_SUPPORTED_QUERY",
+               (uintptr_t)not_supported_query)
+            != 0)
         return -1;
     return 0;
 }

@@ -176,7 +176,8 @@ static bool is_published(uint32_t field, uint64_t published)
     case NB_FIELD_ALIAS:
         return (published & NDISBRIDGE_PUBLISH_ALIAS) != 0;
     case NB_FIELD_INTERFACE_INFO:
-        return (published & NDISBRIDGE_PUBLISH_INFORMATION) != 0;
+        return (published & NDISBRIDGE_PUBLISH_INFORMATION)
+            == NDISBRIDGE_PUBLISH_INFORMATION;
     case NB_FIELD_STATISTICS:
         return (published & counter_fields()) != 0;
     case NB_FIELD_LINK_SPEED_EX:
@@ -189,20 +190,22 @@ static bool is_published(uint32_t field, uint64_t published)
     }
 }
 
-/* A physical address; an interface that is no Ethernet one has none to give
- * by these OIDs. */
-static uint32_t read_address(struct nb_interface *interface,
-    ndisbridge_net_luid net_luid, uint32_t field, uint8_t *to)
+/* A physical address; an interface whose medium is not 802.3 has none to
+ * give by these OIDs.  Its IfType does not matter: bridges and VLANs have
+ * one of their own. */
+static uint32_t read_address(
+    struct nb_interface *interface, uint32_t field, uint8_t *to)
 {
-    uint32_t length;
+    uint32_t length, media_type;
     uint8_t address[NDISBRIDGE_MAX_PHYS_ADDRESS_LENGTH];
 
     READ_ROW(interface, physical_address_length, &length);
+    READ_ROW(interface, media_type, &media_type);
     if (field == NB_FIELD_CURRENT_ADDRESS)
         READ_ROW(interface, physical_address, &address);
     else
         READ_ROW(interface, permanent_physical_address, &address);
-    if (net_luid >> 48 != NDISBRIDGE_IF_TYPE_ETHERNET_CSMACD || length != 6)
+    if (media_type != NDISBRIDGE_MEDIUM_802_3 || length != 6)
         return 0;
     memcpy(to, address, 6);
     return 6;
@@ -222,8 +225,7 @@ static void link_state_from(ndisbridge_link_state *to,
 
 /* Reads what a composite or a fact is made of; size 0 means unknown. */
 static uint32_t read_composite(struct nb_interface *interface,
-    ndisbridge_net_luid net_luid, uint32_t field, uint64_t published,
-    union nb_value *value)
+    uint32_t field, uint64_t published, union nb_value *value)
 {
     ndisbridge_interface_information information;
     uint32_t number;
@@ -243,7 +245,7 @@ static uint32_t read_composite(struct nb_interface *interface,
         return 4;
     case NB_FIELD_CURRENT_ADDRESS:
     case NB_FIELD_PERMANENT_ADDRESS:
-        return read_address(interface, net_luid, field, value->bytes);
+        return read_address(interface, field, value->bytes);
     case NB_FIELD_ALIAS:
         memset(&value->string, 0, sizeof value->string);
         READ_ROW(interface, alias, &value->string.string);
@@ -296,13 +298,60 @@ enum nb_answer nb_values_answer(struct nb_interface *interface,
                 (uint8_t *)&word + members[member].offset % 8,
                 members[member].size);
         } else if (is_published(field, published)) {
-            *size = read_composite(
-                interface, net_luid, field, published, value);
+            *size = read_composite(interface, field, published, value);
         } else {
             *size = 0;
         }
     } while (read_again(interface, sequence));
-    return *size != 0 ? NB_ANSWER_GIVEN : NB_ANSWER_UNKNOWN;
+    if (*size != 0)
+        return NB_ANSWER_GIVEN;
+    return field == NB_FIELD_INTERFACE_INFO
+            && (published & NDISBRIDGE_PUBLISH_INFORMATION)
+        ? NB_ANSWER_PARTLY
+        : NB_ANSWER_UNKNOWN;
+}
+
+static void copy_members(ndisbridge_interface_information *to,
+    const ndisbridge_interface_information *from, uint64_t fields)
+{
+    for (uint64_t left = fields & NDISBRIDGE_PUBLISH_INFORMATION; left != 0;
+         left &= left - 1) {
+        uint32_t i = nb_lowest_bit(left);
+
+        memcpy((uint8_t *)to + members[i].offset,
+            (const uint8_t *)from + members[i].offset, members[i].size);
+    }
+}
+
+/* Unless it says so itself, an interface supports what it publishes, beside
+ * what its registration or its handler says. */
+static void support_published(
+    ndisbridge_interface_information *is, uint64_t published)
+{
+    if (published & field_bit(NB_FIELD_SUPPORTED_STATISTICS))
+        return;
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        if (published & field_bit(counters[i].field))
+            is->supported_statistics |= counters[i].supported;
+}
+
+void nb_values_lay_over(struct nb_interface *interface,
+    ndisbridge_interface_information *information, bool answered)
+{
+    ndisbridge_interface_information own;
+    uint64_t sequence, published;
+
+    do {
+        read_begin(interface, 0, &sequence);
+        published = nb_load_acquire(&interface->published);
+        read_words(&own, interface->information, NB_INFORMATION_WORDS);
+    } while (read_again(interface, sequence));
+    if (!answered) {
+        *information = own;
+        return;
+    }
+    copy_members(information, &own, published);
+    support_published(information, published);
 }
 
 bool nb_values_read_row(struct nb_interface *interface,
@@ -395,24 +444,37 @@ void nb_values_row_information(ndisbridge_mib_if_row2 *row,
     row->out_broadcast_octets = from->if_hc_out_broadcast_octets;
 }
 
-static void merge_information(ndisbridge_interface_information *into,
-    const ndisbridge_published *values, uint64_t published)
+/* Whether publishing `fields` sets the total of octets that consist of three
+ * parts: not if the publisher gives a total himself. */
+static bool sums_up(uint64_t fields, uint64_t published, uint32_t total,
+    uint32_t first_part)
 {
-    for (uint64_t left = values->fields & NDISBRIDGE_PUBLISH_INFORMATION;
-         left != 0; left &= left - 1) {
-        uint32_t i = nb_lowest_bit(left);
+    const uint64_t parts = (uint64_t)7 << (first_part - NB_FIELD_OPER_STATUS);
 
-        memcpy((uint8_t *)into + members[i].offset,
-            (const uint8_t *)&values->information + members[i].offset,
-            members[i].size);
+    return (fields & parts) && !(fields & field_bit(total))
+        && (published & parts) == parts;
+}
+
+/* Puts new values into what is published; `published` is what is then. */
+static void merge_information(ndisbridge_interface_information *into,
+    const ndisbridge_published *values, uint64_t *published)
+{
+    copy_members(into, &values->information, values->fields);
+    if (sums_up(values->fields, *published, NB_FIELD_IN_OCTETS,
+            NB_FIELD_IN_UCAST_OCTETS)) {
+        into->if_hc_in_octets = into->if_hc_in_ucast_octets
+            + into->if_hc_in_multicast_octets
+            + into->if_hc_in_broadcast_octets;
+        *published |= field_bit(NB_FIELD_IN_OCTETS);
     }
-    /* Unless it says so itself, an interface supports what it publishes. */
-    if (published & field_bit(NB_FIELD_SUPPORTED_STATISTICS))
-        return;
-    into->supported_statistics = 0;
-    for (size_t i = 0; i < COUNTER_COUNT; i++)
-        if (published & field_bit(counters[i].field))
-            into->supported_statistics |= counters[i].supported;
+    if (sums_up(values->fields, *published, NB_FIELD_OUT_OCTETS,
+            NB_FIELD_OUT_UCAST_OCTETS)) {
+        into->if_hc_out_octets = into->if_hc_out_ucast_octets
+            + into->if_hc_out_multicast_octets
+            + into->if_hc_out_broadcast_octets;
+        *published |= field_bit(NB_FIELD_OUT_OCTETS);
+    }
+    support_published(into, *published);
 }
 
 static void write_words(
@@ -455,7 +517,7 @@ void nb_values_publish(
     after = before;
     row = row_before;
     if (values->fields & NDISBRIDGE_PUBLISH_INFORMATION) {
-        merge_information(&after, values, published);
+        merge_information(&after, values, &published);
         nb_values_row_information(&row, &after);
     }
     if (values->fields & NDISBRIDGE_PUBLISH_ADMIN_STATUS)

@@ -30,6 +30,8 @@ union nb_value {
 
 enum nb_answer {
     NB_ANSWER_GIVEN,
+    NB_ANSWER_PARTLY,  /* OID_GEN_INTERFACE_INFO: not every member is
+                        * published; nothing is given */
     NB_ANSWER_UNKNOWN,  /* not published: ask the handler */
     NB_ANSWER_GONE  /* the interface is not registered any more */
 };
@@ -38,6 +40,12 @@ enum nb_answer {
 enum nb_answer nb_values_answer(struct nb_interface *interface,
     ndisbridge_net_luid net_luid, const struct nb_oid_entry *entry,
     union nb_value *value, uint32_t *size);
+
+/* Lays the published members over an answer to OID_GEN_INTERFACE_INFO; or,
+ * if nobody answered, writes it all: what is not published is unknown or 0.
+ * The caller has entered the interface. */
+void nb_values_lay_over(struct nb_interface *interface,
+    ndisbridge_interface_information *information, bool answered);
 
 /* Copies the row and the published fields; false if the interface is gone
  * (net_luid 0: whatever interface the record is of). */

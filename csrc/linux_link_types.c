@@ -145,7 +145,9 @@ static uint32_t access_type_of(uint32_t flags)
 }
 
 /* NDIS_MEDIUM has no member for "other": links that carry bare IP packets,
- * and all that NDIS has never heard of, are of its IP medium. */
+ * and all that NDIS has never heard of, are of its IP medium.  A tunnel of
+ * Ethernet frames (vxlan, geneve, gretap) is an 802.3 link to what runs on
+ * it. */
 static uint32_t medium_of(const ndisbridge_linux_link *link)
 {
     switch (link->if_type) {
@@ -153,7 +155,9 @@ static uint32_t medium_of(const ndisbridge_linux_link *link)
         return NDISBRIDGE_MEDIUM_LOOPBACK;
     case T(TUNNEL):
     case T(GTP):
-        return NDISBRIDGE_MEDIUM_TUNNEL;
+        return link->arphrd == LINK_ARPHRD_ETHER
+            ? NDISBRIDGE_MEDIUM_802_3
+            : NDISBRIDGE_MEDIUM_TUNNEL;
     case T(ISO88025_TOKENRING):
         return NDISBRIDGE_MEDIUM_802_5;
     case T(FDDI):

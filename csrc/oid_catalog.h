@@ -100,7 +100,8 @@ struct nb_oid_entry {
     const char *name;   /* without OID_, such as "GEN_ALIAS" */
     const char *type_name;  /* of an enumeration or a structure, as in NDIS,
                              * such as "NET_IF_OPER_STATUS"; else "" */
-    const char *if_mib_object;  /* of RFC 2863, such as "ifAlias", or "" */
+    const char *if_mib_object;  /* of RFC 2863, such as "ifAlias", or "", or
+                                 * two with ", " between them */
 };
 
 /* Ascending by OID; the position is the dense number. */

@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* NDIS_STATUS_BUFFER_OVERFLOW (0x80000005): a warning that only handlers
+ * give, as one more way to ask for room. */
+#define BUFFER_OVERFLOW ((ndisbridge_status)-2147483643)
+
 /* ---- slots ------------------------------------------------------------ */
 
 static ndisbridge_status query_not_supported(
@@ -36,6 +40,12 @@ static ndisbridge_status set_invalid_oid(
     return NDISBRIDGE_STATUS_INVALID_OID;
 }
 
+static bool flags_known(uint32_t flags)
+{
+    return !(flags & ~(uint32_t)NDISBRIDGE_HANDLER_NON_BLOCKING);
+}
+
+/* Flags are about queries: whoever sets waits for the handler anyway. */
 bool nb_provider_fill(struct nb_provider *provider,
     const ndisbridge_if_provider_characteristics *characteristics,
     uint32_t flags, const ndisbridge_oid_handler *handlers, uint32_t count)
@@ -46,14 +56,14 @@ bool nb_provider_fill(struct nb_provider *provider,
         usual.flags };
     bool named[NB_OID_COUNT] = { false };
 
+    if (!flags_known(flags))
+        return false;
     if (characteristics->query_object_handler != NULL) {
         usual.query = other.query = characteristics->query_object_handler;
         usual.flags = other.flags = flags;
     }
-    if (characteristics->set_object_handler != NULL) {
+    if (characteristics->set_object_handler != NULL)
         usual.set = other.set = characteristics->set_object_handler;
-        usual.flags = other.flags = flags;
-    }
     provider->other = other;
     for (uint32_t i = 0; i < NB_OID_COUNT; i++)
         provider->slots[i] = usual;
@@ -61,16 +71,32 @@ bool nb_provider_fill(struct nb_provider *provider,
         uint16_t dense = nb_oid_find(handlers[i].object_id);
 
         if (dense == NB_OID_NONE || named[dense]
+            || !flags_known(handlers[i].flags)
             || (handlers[i].query == NULL && handlers[i].set == NULL))
             return false;
         named[dense] = true;
-        provider->slots[dense].flags = handlers[i].flags;
-        if (handlers[i].query != NULL)
+        if (handlers[i].query != NULL) {
             provider->slots[dense].query = handlers[i].query;
+            provider->slots[dense].flags = handlers[i].flags;
+        }
         if (handlers[i].set != NULL)
             provider->slots[dense].set = handlers[i].set;
     }
     return true;
+}
+
+/* The caller is inside the interface. */
+static const struct nb_oid_slot *slot_of(
+    const struct nb_interface *interface, uint16_t dense)
+{
+    return dense == NB_OID_NONE ? &interface->provider->other
+                                : &interface->provider->slots[dense];
+}
+
+static bool may_call(const struct nb_oid_slot *slot, bool only_non_blocking)
+{
+    return !only_non_blocking
+        || (slot->flags & NDISBRIDGE_HANDLER_NON_BLOCKING);
 }
 
 /* ---- the rules of buffers --------------------------------------------- */
@@ -168,7 +194,8 @@ static ndisbridge_status check_written(const struct nb_oid_entry *entry,
 static bool asks_for_room(ndisbridge_status status)
 {
     return status == NDISBRIDGE_STATUS_BUFFER_TOO_SHORT
-        || status == NDISBRIDGE_STATUS_INVALID_LENGTH;
+        || status == NDISBRIDGE_STATUS_INVALID_LENGTH
+        || status == BUFFER_OVERFLOW;
 }
 
 /* A failure of a handler, as the asker may see it. */
@@ -203,26 +230,36 @@ static ndisbridge_status call_query(struct nb_table *table,
 
 /* A value of fixed length goes through a scratch of its own, so that a
  * handler's mistake does not reach the asker's buffer. */
-static ndisbridge_status query_fixed(struct nb_table *table,
+static ndisbridge_status query_scratch(struct nb_table *table,
     struct nb_interface *interface, const struct nb_oid_slot *slot,
-    const struct nb_oid_entry *entry, void *output, uint32_t *length)
+    const struct nb_oid_entry *entry, union nb_value *value, uint32_t *size)
 {
-    union nb_value value;
-    uint32_t written = entry->size, size;
+    uint32_t written = entry->size;
     ndisbridge_status status;
 
-    memset(&value, 0, sizeof value.number);
+    memset(value, 0, sizeof value->number);
     status = call_query(
-        table, interface, slot->query, entry->oid, &written, &value);
+        table, interface, slot->query, entry->oid, &written, value);
     /* It had all the room that the OID ever takes. */
     if (asks_for_room(status))
         return NDISBRIDGE_STATUS_INVALID_DATA;
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         return failure_of(status);
-    status = check_written(entry, &value, written, entry->size, &size);
-    if (status != NDISBRIDGE_STATUS_SUCCESS)
-        return status;
-    return give(entry, output, length, &value, size);
+    return check_written(entry, value, written, entry->size, size);
+}
+
+static ndisbridge_status query_fixed(struct nb_table *table,
+    struct nb_interface *interface, const struct nb_oid_slot *slot,
+    const struct nb_oid_entry *entry, void *output, uint32_t *length)
+{
+    union nb_value value;
+    uint32_t size;
+    ndisbridge_status status =
+        query_scratch(table, interface, slot, entry, &value, &size);
+
+    return status == NDISBRIDGE_STATUS_SUCCESS
+        ? give(entry, output, length, &value, size)
+        : status;
 }
 
 static ndisbridge_status query_variable(struct nb_table *table,
@@ -234,7 +271,10 @@ static ndisbridge_status query_variable(struct nb_table *table,
     ndisbridge_status status = call_query(
         table, interface, slot->query, oid, &written, output);
 
-    if (asks_for_room(status) && written > capacity) {
+    if (asks_for_room(status)) {
+        /* Whoever asks again with what is needed must get on. */
+        if (written <= capacity)
+            return NDISBRIDGE_STATUS_INVALID_DATA;
         *length = written;
         return NDISBRIDGE_STATUS_BUFFER_TOO_SHORT;
     }
@@ -257,21 +297,61 @@ static bool fits_scratch(const struct nb_oid_entry *entry)
         && entry->size <= sizeof(union nb_value);
 }
 
+bool nb_dispatch_in_place(uint32_t oid)
+{
+    uint16_t dense = nb_oid_find(oid);
+
+    return !fits_scratch(dense == NB_OID_NONE ? NULL : nb_oid_entry(dense));
+}
+
 static NB_NOINLINE ndisbridge_status query_handler(struct nb_table *table,
     struct nb_interface *interface, const struct nb_oid_entry *entry,
     uint16_t dense, uint32_t oid, void *output, uint32_t *length,
     bool only_non_blocking)
 {
-    const struct nb_oid_slot *slot = entry != NULL
-        ? &interface->provider->slots[dense]
-        : &interface->provider->other;
+    const struct nb_oid_slot *slot = slot_of(interface, dense);
 
-    if (only_non_blocking && !(slot->flags & NDISBRIDGE_HANDLER_NON_BLOCKING))
+    if (!may_call(slot, only_non_blocking))
         return NDISBRIDGE_STATUS_PENDING;
     if (fits_scratch(entry))
         return query_fixed(table, interface, slot, entry, output, length);
     return query_variable(
         table, interface, slot, entry, oid, output, length);
+}
+
+/* OID_GEN_INTERFACE_INFO of an interface that has published some of its
+ * members: what the handler answers, with those laid over it; they alone
+ * where no handler answers it. */
+static NB_NOINLINE ndisbridge_status query_partly_published(
+    struct nb_table *table, struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, const struct nb_oid_entry *entry,
+    uint16_t dense, void *output, uint32_t *length, bool only_non_blocking)
+{
+    const struct nb_oid_slot *slot;
+    union nb_value value;
+    uint32_t size = entry->size;
+    ndisbridge_status status = check_room(entry, length);
+    bool answered;
+
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return status;
+    if (!nb_interface_enter(interface, net_luid))
+        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+    slot = slot_of(interface, dense);
+    if (slot->query == query_not_supported)
+        status = NDISBRIDGE_STATUS_NOT_SUPPORTED;
+    else if (may_call(slot, only_non_blocking))
+        status = query_scratch(table, interface, slot, entry, &value, &size);
+    else
+        status = NDISBRIDGE_STATUS_PENDING;
+    answered = status == NDISBRIDGE_STATUS_SUCCESS;
+    if (answered || status == NDISBRIDGE_STATUS_NOT_SUPPORTED
+        || status == NDISBRIDGE_STATUS_INVALID_OID) {
+        nb_values_lay_over(interface, &value.information, answered);
+        status = give(entry, output, length, &value, size);
+    }
+    nb_interface_leave(table, interface);
+    return status;
 }
 
 ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
@@ -297,6 +377,9 @@ ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
                 : status;
         case NB_ANSWER_GONE:
             return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+        case NB_ANSWER_PARTLY:
+            return query_partly_published(table, interface, net_luid, entry,
+                dense, output, length, only_non_blocking);
         case NB_ANSWER_UNKNOWN:
             break;
         }
@@ -341,10 +424,7 @@ ndisbridge_status nb_dispatch_set(struct nb_table *table,
 
     if (interface == NULL || !nb_interface_enter(interface, net_luid))
         return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
-    if (dense == NB_OID_NONE)
-        slot = &interface->provider->other;
-    else
-        slot = &interface->provider->slots[dense];
+    slot = slot_of(interface, dense);
     if (dense != NB_OID_NONE && !length_allowed(nb_oid_entry(dense), length)) {
         status = NDISBRIDGE_STATUS_INVALID_LENGTH;
     } else {
@@ -366,26 +446,45 @@ static bool ask(struct nb_table *table, ndisbridge_net_luid net_luid,
         == NDISBRIDGE_STATUS_SUCCESS;
 }
 
-void nb_dispatch_complete_row(struct nb_table *table,
-    ndisbridge_mib_if_row2 *row, uint64_t published)
+/* The caller is inside the interface. */
+static bool has_handler(const struct nb_interface *interface, uint32_t oid)
 {
+    return slot_of(interface, nb_oid_find(oid))->query
+        != query_not_supported;
+}
+
+void nb_dispatch_complete_row(struct nb_table *table,
+    struct nb_interface *interface, ndisbridge_mib_if_row2 *row,
+    uint64_t published)
+{
+    const uint64_t all = NDISBRIDGE_PUBLISH_INFORMATION;
     ndisbridge_net_luid net_luid = row->interface_luid;
     ndisbridge_interface_information information;
-    ndisbridge_if_counted_string alias;
-    uint32_t admin_status;
+    ndisbridge_if_counted_string string;
+    uint32_t number;
+    bool values, admin_status, alias;
 
-    if (!(published & NDISBRIDGE_PUBLISH_INFORMATION)
+    if (!nb_interface_enter(interface, net_luid))
+        return;
+    values = (published & all) != all
+        && has_handler(interface, NDISBRIDGE_OID_GEN_INTERFACE_INFO);
+    admin_status = !(published & NDISBRIDGE_PUBLISH_ADMIN_STATUS)
+        && has_handler(interface, NDISBRIDGE_OID_GEN_ADMIN_STATUS);
+    alias = !(published & NDISBRIDGE_PUBLISH_ALIAS)
+        && has_handler(interface, NDISBRIDGE_OID_GEN_ALIAS);
+    nb_interface_leave(table, interface);
+    if (values
         && ask(table, net_luid, NDISBRIDGE_OID_GEN_INTERFACE_INFO,
             &information, sizeof information))
         nb_values_row_information(row, &information);
-    if (!(published & NDISBRIDGE_PUBLISH_ADMIN_STATUS)
-        && ask(table, net_luid, NDISBRIDGE_OID_GEN_ADMIN_STATUS,
-            &admin_status, sizeof admin_status))
-        row->admin_status = admin_status;
-    if (!(published & NDISBRIDGE_PUBLISH_ALIAS)
-        && ask(table, net_luid, NDISBRIDGE_OID_GEN_ALIAS, &alias,
-            sizeof alias)) {
+    if (admin_status
+        && ask(table, net_luid, NDISBRIDGE_OID_GEN_ADMIN_STATUS, &number,
+            sizeof number))
+        row->admin_status = number;
+    if (alias
+        && ask(table, net_luid, NDISBRIDGE_OID_GEN_ALIAS, &string,
+            sizeof string)) {
         memset(row->alias, 0, sizeof row->alias);
-        memcpy(row->alias, alias.string, alias.length);
+        memcpy(row->alias, string.string, string.length);
     }
 }

@@ -20,7 +20,7 @@
 struct nb_oid_slot {
     ndisbridge_if_query_object query;
     ndisbridge_if_set_object set;
-    uint32_t flags;  /* NDISBRIDGE_HANDLER_* */
+    uint32_t flags;  /* NDISBRIDGE_HANDLER_* of query */
 };
 
 struct nb_provider {
@@ -28,7 +28,8 @@ struct nb_provider {
     struct nb_oid_slot other;  /* OIDs that the catalog does not know */
 };
 
-/* Fills the slots; false if handlers names an unknown OID or one twice. */
+/* Fills the slots; false if handlers names an unknown OID or one twice, or
+ * a flag has no meaning. */
 bool nb_provider_fill(struct nb_provider *provider,
     const ndisbridge_if_provider_characteristics *characteristics,
     uint32_t flags, const ndisbridge_oid_handler *handlers,
@@ -39,12 +40,18 @@ ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
     uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
     bool only_non_blocking);
 
+/* Whether handlers write answers to this OID straight into the asker's
+ * buffer, which must be aligned then. */
+bool nb_dispatch_in_place(uint32_t oid);
+
 ndisbridge_status nb_dispatch_set(struct nb_table *table,
     ndisbridge_net_luid net_luid, uint32_t oid, const void *input,
     uint32_t length);
 
-/* Completes a row of an interface that has not published. */
+/* Asks for what a row lacks because it is not published; a row whose
+ * handlers fail, or are none, stays as it is. */
 void nb_dispatch_complete_row(struct nb_table *table,
-    ndisbridge_mib_if_row2 *row, uint64_t published);
+    struct nb_interface *interface, ndisbridge_mib_if_row2 *row,
+    uint64_t published);
 
 #endif

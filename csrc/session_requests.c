@@ -42,7 +42,8 @@ ndisbridge_status ndisbridge_publish_many(ndisbridge_session *session,
         *published = 0;
     NB_SESSION_ENTER(session);
     NB_REQUIRE((net_luids != NULL && values != NULL) || count == 0);
-    NB_REQUIRE(stride % 8 == 0);
+    NB_REQUIRE(stride == 0
+        || (stride % 8 == 0 && stride >= sizeof(ndisbridge_published)));
     for (uint32_t i = 0; i < count; i++) {
         if (net_luids[i] == NDISBRIDGE_NET_LUID_UNSPECIFIED)
             skipped++;
@@ -78,18 +79,36 @@ ndisbridge_status ndisbridge_try_query(ndisbridge_session *session,
         &session->table, output, length, net_luid, oid, true);
 }
 
+/* Why nothing of a batch is tried, or SUCCESS. */
+static ndisbridge_status check_batch(const ndisbridge_session *session,
+    const void *output, uint32_t stride, const ndisbridge_status *statuses,
+    const ndisbridge_net_luid *net_luids, uint32_t count, uint32_t oid)
+{
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(count == 0
+        || ((output != NULL || stride == 0) && statuses != NULL
+            && net_luids != NULL));
+    /* Handlers may write any type, so every answer must be aligned. */
+    NB_REQUIRE(count <= 1 || stride % 8 == 0 || !nb_dispatch_in_place(oid));
+    return NDISBRIDGE_STATUS_SUCCESS;
+}
+
 ndisbridge_status ndisbridge_query_many(ndisbridge_session *session,
     void *output, uint32_t stride, uint32_t *lengths,
     ndisbridge_status *statuses, const ndisbridge_net_luid *net_luids,
     uint32_t count, uint32_t oid)
 {
     uint8_t *at = output;
-    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
+    ndisbridge_status status = check_batch(
+        session, output, stride, statuses, net_luids, count, oid);
 
-    NB_SESSION_ENTER(session);
-    NB_REQUIRE(count == 0
-        || ((output != NULL || stride == 0) && statuses != NULL
-            && net_luids != NULL));
+    if (status != NDISBRIDGE_STATUS_SUCCESS) {
+        for (uint32_t i = 0; statuses != NULL && i < count; i++)
+            statuses[i] = status;
+        if (lengths != NULL && count > 0)
+            memset(lengths, 0, count * sizeof *lengths);
+        return status;
+    }
     for (uint32_t i = 0; i < count; i++, at += stride) {
         uint32_t length = stride;
 
@@ -126,21 +145,22 @@ static bool level_is_known(uint32_t level)
         || level == NDISBRIDGE_IF_TABLE_PUBLISHED;
 }
 
+/* The row of a record that a NET_LUID or an ifIndex (the other is 0) has led
+ * to.  A record that has meanwhile become another interface's is none. */
 static bool read_row(ndisbridge_session *session,
     struct nb_interface *interface, ndisbridge_net_luid net_luid,
-    ndisbridge_mib_if_row2 *row, uint32_t level)
+    uint32_t if_index, ndisbridge_mib_if_row2 *row, uint32_t level)
 {
-    const uint64_t all = NDISBRIDGE_PUBLISH_INFORMATION;
+    const uint64_t all = NDISBRIDGE_PUBLISH_INFORMATION
+        | NDISBRIDGE_PUBLISH_ADMIN_STATUS | NDISBRIDGE_PUBLISH_ALIAS;
     uint64_t published;
 
     if (interface == NULL
-        || !nb_values_read_row(interface, net_luid, row, &published))
+        || !nb_values_read_row(interface, net_luid, row, &published)
+        || (if_index != 0 && row->interface_index != if_index))
         return false;
-    if (level == NDISBRIDGE_IF_TABLE_NORMAL
-        && (!(published & all)
-            || !(published & NDISBRIDGE_PUBLISH_ADMIN_STATUS)
-            || !(published & NDISBRIDGE_PUBLISH_ALIAS)))
-        nb_dispatch_complete_row(&session->table, row, published);
+    if (level == NDISBRIDGE_IF_TABLE_NORMAL && (published & all) != all)
+        nb_dispatch_complete_row(&session->table, interface, row, published);
     return true;
 }
 
@@ -161,7 +181,7 @@ ndisbridge_status ndisbridge_get_if_table(ndisbridge_session *session,
 
         /* Rows that do not fit are read too: only open ones count. */
         n += read_row(session, nb_table_find_if_index(table, if_index), 0,
-            n < room ? &rows[n] : &beyond,
+            if_index, n < room ? &rows[n] : &beyond,
             n < room ? level : NDISBRIDGE_IF_TABLE_PUBLISHED);
     }
     *count = n;
@@ -178,7 +198,7 @@ ndisbridge_status ndisbridge_get_if_entry(ndisbridge_session *session,
     NB_SESSION_ENTER(session);
     NB_REQUIRE(row != NULL && level_is_known(level));
     if (!read_row(session, nb_table_find(&session->table, net_luid),
-            net_luid, &found, level))
+            net_luid, 0, &found, level))
         return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
     *row = found;
     return NDISBRIDGE_STATUS_SUCCESS;

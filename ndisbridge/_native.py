@@ -14,23 +14,48 @@ and raises it unchanged.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import sys
 import threading
 import uuid
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from . import _fastcall
 from ._ndisbridge import ffi, lib
 from .constants import NET_LUID_INDEX_MAX
-from .exceptions import InvalidParameterError, error_for
+from .exceptions import (
+    InterfaceNotFoundError,
+    InvalidParameterError,
+    error_for,
+)
 
 _SUCCESS = lib.NDISBRIDGE_STATUS_SUCCESS
 _PENDING = lib.NDISBRIDGE_STATUS_PENDING
 _FAILURE = lib.NDISBRIDGE_STATUS_FAILURE
 _TOO_SHORT = lib.NDISBRIDGE_STATUS_BUFFER_TOO_SHORT
+_TIMEOUT = lib.NDISBRIDGE_STATUS_TIMEOUT
+_INVALID_STATE = lib.NDISBRIDGE_STATUS_INVALID_STATE
+_NOT_FOUND = lib.NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND
+#: Answers of ndisbridge_session_close() that leave it as it was, or closing.
+_NOT_CLOSED = {_TIMEOUT, _INVALID_STATE, lib.NDISBRIDGE_STATUS_FORKED}
+#: Answers of ndisbridge_deregister_interface() after which the core does not
+#: have the interface, ones after which it is about to go; else it stays.
+GONE = {_SUCCESS, _NOT_FOUND}
+GOING = {_PENDING, _TIMEOUT}
+#: Milliseconds that stand for the session's own timeout.
+TIMEOUT_DEFAULT = int(lib.NDISBRIDGE_TIMEOUT_DEFAULT)
+#: Flag of a handler that may run with the GIL held.
+NON_BLOCKING = int(lib.NDISBRIDGE_HANDLER_NON_BLOCKING)
+#: Where a device lies, and the type of a tunnel, if nobody knows.
+LOCATION_UNKNOWN = (
+    int(lib.NDISBRIDGE_NIIF_BUS_NUMBER_UNKNOWN),
+    int(lib.NDISBRIDGE_NIIF_SLOT_NUMBER_UNKNOWN),
+    int(lib.NDISBRIDGE_NIIF_FUNCTION_NUMBER_UNKNOWN),
+)
+TUNNEL_TYPE_UNKNOWN = int(lib.NDISBRIDGE_NIIF_WAN_TUNNEL_TYPE_UNKNOWN)
 _HEADER = {
     "type": lib.NDISBRIDGE_OBJECT_TYPE_DEFAULT,
     "revision": lib.NDISBRIDGE_OBJECT_REVISION_1,
@@ -45,11 +70,16 @@ for _name in ffi.list_types()[0]:
         ffi.sizeof(_type)
 
 
-def raise_parked(status: int) -> None:
-    """Raise what Python code below has left, or what the status says."""
+def raise_left() -> None:
+    """Raise, as it was raised, what Python code below has left, if any."""
     exceptions = _fastcall.take_parked()
     if exceptions:
-        raise exceptions[-1]
+        _fastcall.reraise(exceptions[-1])
+
+
+def raise_parked(status: int) -> NoReturn:
+    """Raise what Python code below has left, or what the status says."""
+    raise_left()
     raise error_for(status)
 
 
@@ -76,8 +106,22 @@ def take_handled() -> list[BaseException]:
     exceptions = _fastcall.take_parked()
     for exception in exceptions:
         if not isinstance(exception, Exception):
-            raise exception
-    return list(exceptions)
+            _fastcall.reraise(exception)
+    return exceptions
+
+
+def _u32(value: int) -> int:
+    """
+    A number for C: one that does not fit becomes one that no ifIndex has,
+    and no other argument, so that it is the core that refuses it.
+    """
+    return value if 0 <= value <= 0xFFFFFFFF else 0xFFFFFFFF
+
+
+def _u64(value: int) -> int:
+    """The same for a NET_LUID."""
+    limit = 0xFFFFFFFFFFFFFFFF
+    return value if 0 <= value <= limit else limit
 
 
 # ---------------------------------------------------------------------------
@@ -229,6 +273,8 @@ def from_utf16(raw: bytes) -> str:
 
 def limited_utf16(text: str, what: str) -> bytes:
     """UTF-16 of at most 256 units."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a str, not {type(text).__name__}")
     raw = utf16(text)
     if len(raw) > 2 * lib.NDISBRIDGE_MAX_STRING_SIZE or "\0" in text:
         raise InvalidParameterError(
@@ -240,7 +286,10 @@ def limited_utf16(text: str, what: str) -> bytes:
 
 _INFORMATION = struct.Struct("=BBHI3IIIIIIBxHHHHH16s16sIII")
 _FIXED = int(ffi.sizeof("ndisbridge_net_if_information"))
-_LONGEST_INFORMATION = _FIXED + 2 * 32 + 512
+_LONGEST_INFORMATION = _FIXED + 2 * (
+    int(lib.NDISBRIDGE_MAX_PHYS_ADDRESS_LENGTH)
+    + int(lib.NDISBRIDGE_MAX_STRING_SIZE)
+)
 assert _INFORMATION.size == _FIXED
 
 
@@ -319,27 +368,35 @@ _scratch = threading.local()
 
 
 def _published(values: dict[str, Any]) -> Any:
-    """An ndisbridge_published of this thread, filled."""
-    out = getattr(_scratch, "published", None)
+    """
+    An ndisbridge_published, filled: this thread's own, taken out of its
+    place, so that a signal handler that publishes meanwhile gets another.
+    """
+    out = _scratch.__dict__.pop("published", None)
     if out is None:
-        out = _scratch.published = ffi.new("ndisbridge_published *")
+        out = ffi.new("ndisbridge_published *")
     fields = 0
     information = out.information
-    for name, value in values.items():
-        found = _published_names.get(name)
-        if found is not None:
-            fields |= found[0]
-            setattr(information, found[1], value)
-        elif name == "admin_status":
-            fields |= lib.NDISBRIDGE_PUBLISH_ADMIN_STATUS
-            out.admin_status = value
-        elif name == "alias":
-            raw = limited_utf16(value, "an alias")
-            fields |= lib.NDISBRIDGE_PUBLISH_ALIAS
-            out.alias.length = len(raw)
-            ffi.memmove(out.alias.string, raw, len(raw))
-        else:
-            raise TypeError(f"there is no value {name!r} to publish")
+    try:
+        for name, value in values.items():
+            found = _published_names.get(name)
+            if found is not None:
+                fields |= found[0]
+                setattr(information, found[1], value)
+            elif name == "admin_status":
+                fields |= lib.NDISBRIDGE_PUBLISH_ADMIN_STATUS
+                out.admin_status = value
+            elif name == "alias":
+                raw = limited_utf16(value, "an alias")
+                fields |= lib.NDISBRIDGE_PUBLISH_ALIAS
+                out.alias.length = len(raw)
+                ffi.memmove(out.alias.string, raw, len(raw))
+            else:
+                raise TypeError(f"there is no value {name!r} to publish")
+    except OverflowError:
+        raise InvalidParameterError(
+            f"{name} is out of range: {value}"
+        ) from None
     out.fields = fields
     return out
 
@@ -381,7 +438,12 @@ def as_indexes(indexes: Any) -> Any:
     try:
         view = memoryview(indexes)
     except TypeError:
-        view = memoryview(array("I", indexes))
+        try:
+            view = memoryview(array("I", indexes))
+        except OverflowError:
+            raise InvalidParameterError(
+                f"a NET_LUID index is 0 .. {NET_LUID_INDEX_MAX}"
+            ) from None
     _check_uint32(view)
     return ffi.from_buffer("uint32_t[]", view)
 
@@ -395,14 +457,20 @@ def new_indexes(count: int) -> memoryview:
 # Hooks of a store
 
 
-def _status_of(exception: BaseException) -> int:
+def status_of(exception: BaseException) -> int:
+    """What the core is told where a hook has raised."""
     status = getattr(exception, "status", None)
     return status if isinstance(status, int) and status < 0 else _FAILURE
 
 
 def _park(_type: Any, value: BaseException, _traceback: Any) -> int:
     _fastcall.park(value)
-    return _status_of(value)
+    return status_of(value)
+
+
+def _park_only(_type: Any, value: BaseException, _traceback: Any) -> None:
+    """For a hook whose status closing returns: it is told from its own."""
+    _fastcall.park(value)
 
 
 def _sets(sets: Any, count: int) -> list[tuple[int, list[tuple[int, bytes]]]]:
@@ -436,12 +504,12 @@ def nb_py_lease_blocks(
         )
     for i, (block, retained) in enumerate(found):
         leases[i].block = block
-        ffi.memmove(leases[i].mask, retained, 512)
+        ffi.memmove(leases[i].mask, retained, ffi.sizeof(leases[i].mask))
     count[0] = len(found)
     return int(_SUCCESS)
 
 
-@ffi.def_extern(error=_FAILURE, onerror=_park)
+@ffi.def_extern(error=_FAILURE, onerror=_park_only)
 def nb_py_return_blocks(
     context: Any, if_type: int, blocks: Any, count: int
 ) -> int:
@@ -532,7 +600,7 @@ class Core:
     ) -> None:
         config = ffi.new("ndisbridge_session_config *")
         config.header = {**_HEADER, "size": ffi.sizeof(config[0])}
-        config.if_index_policy = if_index_policy
+        config.if_index_policy = _u32(if_index_policy)
         config.if_index_first = if_index_first
         config.wait_timeout_ms = wait_timeout_ms
         handle = c_hooks = None
@@ -541,28 +609,49 @@ class Core:
             c_hooks = ffi.new("ndisbridge_persistence_hooks *")
             c_hooks.header = {**_HEADER, "size": ffi.sizeof(c_hooks[0])}
             c_hooks.context = handle
-            # Without leases the core itself knows what is retained.
-            for name in _HOOKS if leases else ("retain", "release"):
-                setattr(c_hooks, name, getattr(lib, f"nb_py_{name}"))
+            for name in _HOOKS:
+                # Without a store's leases the core hands out its own.
+                if leases or not name.endswith("_blocks"):
+                    setattr(c_hooks, name, getattr(lib, f"nb_py_{name}"))
             config.hooks = c_hooks
         out = ffi.new("ndisbridge_session **")
         check_quiet(lib.ndisbridge_session_create(out, config))
         self._session = out[0]
         address = int(ffi.cast("uintptr_t", out[0]))
         self.fast = _fastcall.SessionCore(address, _RaiseStatus(handle))
+        self._closings: list[int] = []  # what closing was answered
+        self._rooms: dict[str, int] = {}  # rows of each table, last time
 
     @property
     def address(self) -> int:
         return int(self.fast.address)
 
-    def close(self, timeout_ms: int) -> None:
+    @property
+    def closed(self) -> bool:
+        """Whether it is known to be closed."""
+        return not _NOT_CLOSED.issuperset(self._closings)
+
+    def close(self, timeout_ms: int) -> bool:
+        """False if it was closed, or if a handler or a hook asks."""
         _fastcall.take_parked()
-        check(lib.ndisbridge_session_close(self._session, timeout_ms))
+        # An interrupt that comes while C waits is raised when it returns:
+        # after the answer is in the list, for no bytecode runs before.
+        answers = self._closings
+        answers.extend(
+            map(lib.ndisbridge_session_close, (self._session,), (timeout_ms,))
+        )
+        status = answers[-1]
+        if status == _INVALID_STATE:
+            return False
+        if status == _TIMEOUT:
+            raise error_for(status)
+        check(status)
+        return True
 
     # -- NET_LUID indexes
 
     def index_space(self, if_type: int) -> Any:
-        return _fastcall.IndexSpace(_fastcall.SessionCore, self.fast, if_type)
+        return _fastcall.IndexSpace(self.fast, if_type)
 
     def allocate_many(self, out: Any, if_type: int) -> None:
         _fastcall.take_parked()
@@ -768,24 +857,26 @@ class Core:
         information: bytes,
         if_index: int,
         context: int,
-    ) -> int:
-        out = ffi.new("uint32_t *", if_index)
+    ) -> tuple[int, int]:
+        """
+        Status and ifIndex.  A failure is for the caller to raise, who has
+        the context to let go of.
+        """
+        out = ffi.new("uint32_t *", _u32(if_index))
         cdata = ffi.from_buffer(
             "ndisbridge_net_if_information[]", _aligned(information)
         )
         _fastcall.take_parked()
-        check(
-            lib.ndisbridge_register_interface(
-                self._session,
-                out,
-                provider,
-                net_luid,
-                cdata,
-                len(information),
-                ffi.cast("void *", context),
-            )
+        status = lib.ndisbridge_register_interface(
+            self._session,
+            out,
+            provider,
+            _u64(net_luid),
+            cdata,
+            len(information),
+            ffi.cast("void *", context),
         )
-        return int(out[0])
+        return int(status), int(out[0])
 
     def register_interfaces(
         self,
@@ -794,15 +885,20 @@ class Core:
         information: Sequence[bytes],
         if_indexes: Sequence[int],
         contexts: Sequence[int],
-    ) -> tuple[list[int], list[int]]:
-        """ifIndexes (0 where it failed) and statuses."""
+    ) -> tuple[list[int], list[int], list[BaseException]]:
+        """
+        ifIndexes (0 where it failed), statuses, and what the store raised
+        when it was asked to confirm: nothing, or one exception for all that
+        it was asked for.  All sequences are of one length.  An NdisError
+        says that nothing was tried.
+        """
         count = len(net_luids)
         stride = _LONGEST_INFORMATION
         blocks = ffi.new("uint64_t[]", (count * stride + 7) // 8)
         raw = ffi.buffer(blocks)
         for i, block in enumerate(information):
             raw[i * stride : i * stride + len(block)] = block
-        indexes = ffi.new("uint32_t[]", list(if_indexes))
+        indexes = ffi.new("uint32_t[]", [_u32(each) for each in if_indexes])
         statuses = ffi.new("ndisbridge_status[]", count)
         _fastcall.take_parked()
         status = lib.ndisbridge_register_interfaces(
@@ -819,21 +915,38 @@ class Core:
             count,
         )
         if status not in {_SUCCESS, _FAILURE}:
-            raise_parked(status)
-        return list(indexes), list(statuses)
+            raise error_for(status)
+        return list(indexes), list(statuses), _fastcall.take_parked()
 
-    def deregister_interface(self, if_index: int, timeout_ms: int) -> bool:
-        """False if a running handler is going to complete it."""
+    def deregister_interface(self, if_index: int, timeout_ms: int) -> int:
+        """The status: see GONE and GOING."""
         _fastcall.take_parked()
-        status = lib.ndisbridge_deregister_interface(
-            self._session, if_index, timeout_ms
+        return int(
+            lib.ndisbridge_deregister_interface(
+                self._session, if_index, timeout_ms
+            )
         )
-        if status != _PENDING:
-            check(status)
-        return bool(status == _SUCCESS)
+
+    def has_if_index(self, if_index: int) -> bool:
+        """
+        Whether an interface has it, even one that is being deregistered,
+        which no lookup finds: asked to go again, it says so.
+        """
+        with contextlib.suppress(InterfaceNotFoundError):
+            self.fast.get_net_luid(if_index)
+            return True
+        status = lib.ndisbridge_deregister_interface(
+            self._session, if_index, 0
+        )
+        return bool(status != _NOT_FOUND)
 
     def interface_count(self) -> int:
-        return int(lib.ndisbridge_interface_count(self._session))
+        count = int(lib.ndisbridge_interface_count(self._session))
+        if count == 0:
+            # There are none, or the core refuses to say: then this raises.
+            with contextlib.suppress(InterfaceNotFoundError):
+                self.fast.get_net_luid(0)
+        return count
 
     def query_binding(self, if_index: int) -> tuple[int, int, int, int]:
         """(bound ifIndex, bound NET_LUID, lowest ifIndex, its NET_LUID)."""
@@ -846,7 +959,7 @@ class Core:
                 net_luids,
                 indexes + 1,
                 net_luids + 1,
-                if_index,
+                _u32(if_index),
             )
         )
         return indexes[0], net_luids[0], indexes[1], net_luids[1]
@@ -855,12 +968,16 @@ class Core:
 
     def add_if_stack_entry(self, higher: int, lower: int) -> None:
         check_quiet(
-            lib.ndisbridge_add_if_stack_entry(self._session, higher, lower)
+            lib.ndisbridge_add_if_stack_entry(
+                self._session, _u32(higher), _u32(lower)
+            )
         )
 
     def delete_if_stack_entry(self, higher: int, lower: int) -> None:
         check_quiet(
-            lib.ndisbridge_delete_if_stack_entry(self._session, higher, lower)
+            lib.ndisbridge_delete_if_stack_entry(
+                self._session, _u32(higher), _u32(lower)
+            )
         )
 
     def stack_table(self, inverted: bool) -> memoryview:
@@ -870,16 +987,34 @@ class Core:
         else:
             copy = lib.ndisbridge_get_if_stack_table
             row = "ndisbridge_mib_ifstack_row[]"
-        return _copy_table(
-            lambda rows, count: copy(self._session, rows, count), row, 0
+        return self._table(
+            lambda rows, count: copy(self._session, rows, count), row
         )
+
+    def _table(self, copy: Callable[[Any, Any], int], row: str) -> memoryview:
+        """Bytes of a table, usually by one call: it is much as last time."""
+        size = ffi.sizeof(ffi.typeof(row).item)
+        count = ffi.new("uint32_t *")
+        room = self._rooms.get(row, 0)
+        while True:
+            room += room // 8 + 8
+            rows = bytearray(room * size)
+            count[0] = room
+            status = copy(ffi.from_buffer(row, rows), count)
+            room = self._rooms[row] = count[0]
+            if status != _TOO_SHORT:
+                check(status)
+                return memoryview(rows)[: room * size]
 
     # -- values, OIDs
 
     def publish(self, net_luid: int, values: dict[str, Any]) -> None:
-        check_quiet(
-            lib.ndisbridge_publish(self._session, net_luid, _published(values))
+        published = _published(values)
+        status = lib.ndisbridge_publish(
+            self._session, _u64(net_luid), published
         )
+        _scratch.published = published
+        check_quiet(status)
 
     def publish_many(
         self, net_luids: Sequence[int], values: Any, stride: int
@@ -901,7 +1036,11 @@ class Core:
     def query_many(
         self, net_luids: Any, oid: int, size: int
     ) -> tuple[bytearray, memoryview, memoryview, list[BaseException]]:
-        """Answers size bytes apart, their lengths, statuses, exceptions."""
+        """
+        Answers size bytes apart, their lengths, statuses, exceptions.
+
+        For an OID without a fixed size it must be aligned().
+        """
         if isinstance(net_luids, (list, tuple)):
             net_luids = array("Q", net_luids)
         luids = ffi.from_buffer("ndisbridge_net_luid[]", net_luids)
@@ -933,17 +1072,18 @@ class Core:
     def set(self, net_luid: int, oid: int, value: bytes) -> None:
         _fastcall.take_parked()
         check(
-            lib.ndisbridge_set(self._session, net_luid, oid, value, len(value))
+            lib.ndisbridge_set(
+                self._session, _u64(net_luid), _u32(oid), value, len(value)
+            )
         )
 
     def if_table(self, level: int) -> memoryview:
         _fastcall.take_parked()
-        table = _copy_table(
+        table = self._table(
             lambda rows, count: lib.ndisbridge_get_if_table(
-                self._session, rows, count, level
+                self._session, rows, count, _u32(level)
             ),
             "ndisbridge_mib_if_row2[]",
-            self.interface_count(),
         )
         # A row whose handler fails is there, with what is known without it.
         take_handled()
@@ -952,30 +1092,23 @@ class Core:
     def if_entry(self, net_luid: int, level: int) -> bytes:
         _fastcall.take_parked()
         out = ffi.new("ndisbridge_mib_if_row2 *")
-        check(lib.ndisbridge_get_if_entry(self._session, out, net_luid, level))
+        check(
+            lib.ndisbridge_get_if_entry(
+                self._session, out, _u64(net_luid), _u32(level)
+            )
+        )
         take_handled()
         return bytes(ffi.buffer(out))
+
+
+def aligned(size: int) -> int:
+    """The next multiple of 8: what any type of C may follow another at."""
+    return (size + 7) & ~7
 
 
 def _aligned(raw: bytes) -> bytearray:
     """A copy that starts where malloc does; bytes objects need not."""
     return bytearray(raw)
-
-
-def _copy_table(
-    copy: Callable[[Any, Any], int], row: str, guess: int
-) -> memoryview:
-    """Calls until the buffer was large enough; bytes of the rows."""
-    size = ffi.sizeof(ffi.typeof(row).item)
-    count = ffi.new("uint32_t *")
-    while True:
-        rows = bytearray(guess * size)
-        count[0] = guess
-        status = copy(ffi.from_buffer(row, rows), count)
-        if status != _TOO_SHORT:
-            check(status)
-            return memoryview(rows)[: count[0] * size]
-        guess = count[0] + count[0] // 8
 
 
 # ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Interface providers, the identities they keep, the interfaces they register.
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +20,13 @@ from .constants import (
     IfDirectionType,
     IfType,
     Medium,
+    Oid,
     PhysicalMedium,
 )
 from .exceptions import (
     InterfaceNotFoundError,
     InvalidParameterError,
+    NdisError,
     error_for,
 )
 from .net_luid import NetLuid
@@ -31,16 +34,39 @@ from .persistence import (
     IdentityConflictError,
     IdentityExistsError,
     IdentityRecord,
+    StoreUncertainError,
 )
 from .structures import decode, encode
 
 if TYPE_CHECKING:
     from .session import Session
 
-_UNKNOWN = 0xFFFFFFFF
-_NON_BLOCKING = 1
+_NON_BLOCKING = _native.NON_BLOCKING
+#: The core refuses a provider without any query handler: one that answers
+#: nothing says so itself for an OID that nobody asks for.
+_NOBODY = (
+    int(Oid.TUNNEL_INTERFACE_SET_OID),
+    _NON_BLOCKING,
+    _fastcall.NOT_SUPPORTED_QUERY,
+    0,
+)
 #: The default network of the primary compartment.
 _DEFAULT_NETWORK = uuid.UUID(int=0)
+_KEY = re.compile("[^\0\ud800-\udfff]{1,255}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _check_key(key: str) -> None:
+    if not isinstance(key, str) or _KEY.fullmatch(key) is None:
+        raise InvalidParameterError(
+            "a key is a str of 1 to 255 characters, without NUL and surrogates"
+        )
+
+
+def _check_alias(alias: str) -> None:
+    _native.limited_utf16(alias, "an alias")
+    if _SURROGATE.search(alias):
+        raise InvalidParameterError("an alias has no surrogates")
 
 
 class NativeHandler:
@@ -55,6 +81,12 @@ class NativeHandler:
             may run with the GIL held.
 
     The functions must outlive the provider; what is given here is kept.
+
+    They get the ``native_context`` of each interface as
+    provider_if_context, if every handler of the provider is native.  Beside
+    a handler in Python, of other OIDs, provider_if_context is that
+    handler's: a native one must neither dereference it nor rely on its
+    value, and ``native_context`` is refused.
     """
 
     def __init__(
@@ -92,11 +124,11 @@ class InterfaceInformation:
     media_type: int = Medium._802_3
     physical_medium_type: int = PhysicalMedium.UNSPECIFIED
     network_guid: uuid.UUID = _DEFAULT_NETWORK
-    tunnel_type: int = _UNKNOWN
+    tunnel_type: int = _native.TUNNEL_TYPE_UNKNOWN
     port_number: int = 0
     supported_statistics: int = 0
     #: Bus, slot and function number; 0xFFFFFFFF where unknown.
-    location: tuple[int, int, int] = (_UNKNOWN, _UNKNOWN, _UNKNOWN)
+    location: tuple[int, int, int] = _native.LOCATION_UNKNOWN
 
     def pack(self, interface_guid: uuid.UUID) -> bytes:
         """The structure with its addresses and its name behind it."""
@@ -113,6 +145,8 @@ class Identity:
     The identity of one interface, as its store has it.
 
     Made by :meth:`Provider.identity`; the same one after every restart.
+    Any thread may use it; of two that update it at once, the store keeps
+    the values of the one that came last.
     """
 
     def __init__(self, provider: Provider, record: IdentityRecord) -> None:
@@ -165,11 +199,15 @@ class Identity:
         Change the alias or the attributes in the store, durably.
 
         Raises:
+            InvalidParameterError: The alias has more than 256 UTF-16 units,
+                a NUL or a surrogate.
+            StoreUncertainError: The disk failed in the commit: either may
+                be so.
             StoreError: The store refused; nothing is changed.
         """
         changes: dict[str, Any] = {}
         if alias is not None:
-            _native.limited_utf16(alias, "an alias")
+            _check_alias(alias)
             changes["alias"] = alias
         if attributes is not None:
             changes["attributes"] = dict(attributes)
@@ -181,11 +219,14 @@ class Identity:
 
     def release(self) -> None:
         """
-        Give the identity up for good: its NET_LUID may be another's next.
+        Give the identity up for good: its NET_LUID may be another's next
+        (NdisIfFreeNetLuidIndex).
 
         Raises:
             InUseError: It is registered here.
             IdentityInUseError: Another process has it registered.
+            NotRetainedError: It is released already.
+            StoreError: The store refused; it is kept.
         """
         self._provider.session.release(self)
 
@@ -194,7 +235,12 @@ class Identity:
 
 
 class Interface:
-    """A registered interface.  A context manager: leaving it deregisters."""
+    """
+    A registered interface (RFC 2863: a conceptual row of the ifTable).
+
+    Made by :meth:`Provider.register_interface`.  A context manager: leaving
+    it deregisters.  Any thread may use it.
+    """
 
     def __init__(
         self,
@@ -206,10 +252,29 @@ class Interface:
     ) -> None:
         self.provider = provider
         self.net_luid = net_luid
-        self.if_index = if_index
+        self._if_index = if_index
         self.interface_guid = interface_guid
         #: What it was registered with; None for a bare NET_LUID.
         self.identity = identity
+
+    @property
+    def if_index(self) -> int:
+        """
+        ifIndex: 1 .. IF_INDEX_MAX.
+
+        A handler may be asked, and ask for it, before
+        :meth:`Provider.register_interface` has returned: the core knows it.
+
+        Raises:
+            InterfaceNotFoundError: It was not registered, in the end.
+        """
+        if self._if_index == 0:
+            self._if_index = (
+                self.provider.session.get_interface_index_from_net_luid(
+                    self.net_luid
+                )
+            )
+        return self._if_index
 
     def publish(self, **values: Any) -> None:
         """
@@ -223,7 +288,7 @@ class Interface:
         Raises:
             InterfaceNotFoundError: It is not registered any more.
             InvalidParameterError: A value is out of range.
-            TypeError: There is no such value.
+            TypeError: There is no such value, or it is of another type.
         """
         self.provider.session._core.publish(self.net_luid, values)
 
@@ -241,20 +306,40 @@ class Interface:
         (NdisIfDeregisterInterface).  Its identity stays.
 
         Args:
-            timeout: Seconds to wait for running handlers; the session's
-                wait_timeout if None.
+            timeout: Seconds to wait for running handlers, inf for as long
+                as possible; the session's wait_timeout if None.
 
         Raises:
-            InterfaceNotFoundError: It is not registered any more.
+            InterfaceNotFoundError: It is not registered any more; another
+                one that has its ifIndex or NET_LUID by now stays.
             InOwnHandlerError: A handler of this interface asks.
             NdisTimeoutError: A handler still runs; it completes it.
+                Deregister again to go on waiting.
+            StoreError: The store did not take its mark off; the interface
+                is deregistered all the same.
+
+        From a handler of another interface it does not wait: if handlers
+        run, the last one of them completes it.
         """
         self.provider.session._deregister(self, timeout)
 
     def remove(self, timeout: float | None = None) -> None:
         """
         Deregister, then give the identity up for good: the interface is
-        removed completely.
+        removed completely (NdisIfDeregisterInterface, then
+        NdisIfFreeNetLuidIndex).
+
+        Args:
+            timeout: As for :meth:`deregister`.
+
+        Raises:
+            InOwnHandlerError, NdisTimeoutError: As for :meth:`deregister`;
+                the identity is kept.
+            InUseError: Somebody has registered it again.
+            IdentityInUseError: So has another process.
+            NotRetainedError, InvalidParameterError: It is released already.
+            StoreError: The store refused.  The interface is deregistered;
+                remove it again.
         """
         with contextlib.suppress(InterfaceNotFoundError):
             self.deregister(timeout)
@@ -286,7 +371,7 @@ class Interface:
     def __repr__(self) -> str:
         return (
             f"<ndisbridge.Interface {self.net_luid.name} "
-            f"ifIndex {self.if_index}>"
+            f"ifIndex {self._if_index or '?'}>"
         )
 
 
@@ -294,6 +379,8 @@ class Provider:
     """
     A registered interface provider.  A context manager: leaving it
     deregisters its interfaces and itself.
+
+    Made by :meth:`Session.register_provider`.  Any thread may use it.
     """
 
     def __init__(
@@ -342,6 +429,7 @@ class Provider:
         )
 
     def _register(self) -> int:
+        trampoline = _fastcall.QUERY_TRAMPOLINE
         if self._whole is not None:
             if self._callables:
                 raise TypeError(
@@ -351,32 +439,34 @@ class Provider:
             query, set_ = self._whole.query, self._whole.set
             flags = self._whole.flags
         else:
-            # Also without any handler: what is published is answered, and
-            # the rest is NOT_SUPPORTED by the trampoline.
-            query = _fastcall.QUERY_TRAMPOLINE
-            set_ = _fastcall.SET_TRAMPOLINE
+            # Only for what Python answers: the core itself says that the
+            # rest is not supported, and calls nobody.
+            query = trampoline if self._query is not None else 0
+            set_ = _fastcall.SET_TRAMPOLINE if self._set is not None else 0
             flags = _NON_BLOCKING
-        natives = [
+        entries = [
             (oid, each.flags, each.query, each.set)
             for oid, each in self._native.items()
         ]
-        trampoline = _fastcall.QUERY_TRAMPOLINE
-        python = [
+        entries += [
             (oid, _NON_BLOCKING, trampoline, 0) for oid in self._callables
         ]
+        if not query and not entries:
+            entries = [_NOBODY]
         return self.session._core.register_provider(
-            query, set_, flags, natives + python
+            query, set_, flags, entries
         )
 
     def _context(
         self, context: object, native_context: int
     ) -> tuple[Any, int]:
         """What to keep for an interface, and provider_if_context."""
-        if self._whole is not None:
+        if not self._in_python:
             return None, native_context
         if native_context:
             raise InvalidParameterError(
-                "native_context is for providers whose handler is native"
+                "native_context is for providers all of whose handlers are "
+                "native: those in Python need provider_if_context themselves"
             )
         kept = _fastcall.HandlerContext(
             self._query,
@@ -391,7 +481,14 @@ class Provider:
     # -- identities
 
     def find(self, key: str) -> Identity | None:
-        """The identity of a key, if there is one."""
+        """
+        The identity of a key, if there is one.
+
+        Raises:
+            InvalidParameterError: There is no such key.
+            StoreError: The store cannot be read.
+        """
+        _check_key(key)
         self.session._check_process()
         record = self.session.store.find(self.compartment, self.name, key)
         return None if record is None else Identity(self, record)
@@ -415,7 +512,8 @@ class Provider:
         Args:
             key: The provider's own name for the interface, 1 .. 255
                 characters; never shown to NDIS.
-            if_type: IANA ifType; part of the NET_LUID, and so frozen.
+            if_type: IANA ifType, 1 .. 65535; part of the NET_LUID, and so
+                frozen.
             persistent: False for one that ends with this session.
             if_index: Whether it gets an ifIndex of its own to keep.
             alias: ifAlias of a new one.
@@ -424,11 +522,14 @@ class Provider:
         Raises:
             IdentityConflictError: The key has an identity of another IfType,
                 or one that is not persistent.
+            InvalidParameterError: The key, the IfType or the alias is none.
             ResourcesError: Every NET_LUID index of the type is taken.
+            StoreUncertainError: The disk failed in the commit: asking again
+                tells whether it was made.
             StoreError: The store refused; nothing is taken.
         """
-        if not 0 < len(key) <= 255 or "\0" in key:
-            raise InvalidParameterError("a key has 1 to 255 characters")
+        _check_key(key)
+        _check_alias(alias)
         self.session._check_process()
         store = self.session.store
         record = store.find(self.compartment, self.name, key)
@@ -487,9 +588,11 @@ class Provider:
                 persistent=persistent,
                 identities=[record],
             )
+        except StoreUncertainError:
+            # As after an interrupt, the store may have it all the same, and
+            # then it must not be handed out again.
+            raise
         except Exception as error:
-            # Not after an interrupt: the store may have it all the same,
-            # and then it must not be handed out again.
             session.free_net_luid_index(if_type, net_luid_index)
             if if_index:
                 core.free_if_index(if_index)
@@ -518,8 +621,9 @@ class Provider:
             identity: An :class:`Identity`, or a NET_LUID whose index is
                 allocated or retained.
             information: Constant facts.
-            if_index: The ifIndex wanted; by default the identity's own, or
-                one by the session's policy.
+            if_index: The ifIndex wanted, 1 .. IF_INDEX_MAX, or 0 for any;
+                by default the identity's own, or one by the session's
+                policy.
             context: First argument of Python handlers; by default the
                 :class:`Interface`.
             native_context: provider_if_context of a native handler.
@@ -552,10 +656,15 @@ class Provider:
         kept, address = self._context(
             interface if context is None else context, native_context
         )
-        interface.if_index = self.session._core.register_interface(
-            self._handle, net_luid, information.pack(guid), wanted, address
-        )
-        self.session._keep(interface, kept)
+        session = self.session
+        with session._registering({interface: kept}):
+            status, assigned = session._core.register_interface(
+                self._handle, net_luid, information.pack(guid), wanted, address
+            )
+            if status != 0:
+                session._forget(interface)
+                _native.raise_parked(status)
+            interface._if_index = assigned
         return interface
 
     def register_interfaces(
@@ -565,38 +674,80 @@ class Provider:
         if_indexes: Sequence[int],
     ) -> list[Interface | Exception]:
         """
-        Register many identities, with one call to the store.
+        Register many identities, with one call to the store
+        (NdisIfRegisterInterface for each).
+
+        Args:
+            identities: What to register.
+            information: Constant facts of each.
+            if_indexes: The ifIndex wanted for each, 1 .. IF_INDEX_MAX, or 0
+                for any.
 
         Returns:
             For each the :class:`Interface`, or the exception that says why
-            it was not registered.
+            it was not registered.  The store confirms all or none: one that
+            it refuses is every other one's exception too.
+
+        Raises:
+            InvalidParameterError: The three are not of one length; or the
+                provider is deregistered.
         """
-        core = self.session._core
+        if not len(identities) == len(information) == len(if_indexes):
+            raise InvalidParameterError(
+                f"there are {len(identities)} identities, but information of "
+                f"{len(information)} and {len(if_indexes)} ifIndexes"
+            )
+        session = self.session
         interfaces = [
             Interface(self, each.net_luid, 0, each.interface_guid, each)
             for each in identities
         ]
         contexts = [self._context(each, 0) for each in interfaces]
-        indexes, statuses = core.register_interfaces(
-            self._handle,
-            [each.net_luid for each in identities],
-            [
-                facts.pack(each.interface_guid)
-                for each, facts in zip(identities, information, strict=True)
-            ],
-            if_indexes,
-            [address for _, address in contexts],
-        )
-        done: list[Interface | Exception] = []
-        for interface, (kept, _), if_index, status in zip(
-            interfaces, contexts, indexes, statuses, strict=True
-        ):
-            if status != 0:
-                done.append(error_for(status))
-                continue
-            interface.if_index = if_index
-            self.session._keep(interface, kept)
-            done.append(interface)
+        packed = [
+            facts.pack(each.interface_guid)
+            for each, facts in zip(identities, information, strict=True)
+        ]
+        kept = {
+            interface: context
+            for interface, (context, _) in zip(
+                interfaces, contexts, strict=True
+            )
+        }
+        with session._registering(kept):
+            try:
+                indexes, statuses, raised = session._core.register_interfaces(
+                    self._handle,
+                    [each.net_luid for each in identities],
+                    packed,
+                    if_indexes,
+                    [address for _, address in contexts],
+                )
+            except NdisError:
+                session._forget(*interfaces)
+                raise
+            done: list[Interface | Exception] = []
+            for interface, if_index, status in zip(
+                interfaces, indexes, statuses, strict=True
+            ):
+                if status == 0:
+                    interface._if_index = if_index
+                    done.append(interface)
+                    continue
+                session._forget(interface)
+                # The store's own word, for those that it was asked about.
+                error = raised[-1] if raised else None
+                if isinstance(error, Exception) and (
+                    status == _native.status_of(error)
+                ):
+                    done.append(error)
+                else:
+                    done.append(error_for(status))
+        if raised and not isinstance(raised[-1], Exception):
+            # An interrupt: as if nothing had been asked.
+            for each in done:
+                if isinstance(each, Interface):
+                    each.deregister()
+            _fastcall.reraise(raised[-1])
         return done
 
     def deregister(self) -> None:
@@ -605,6 +756,7 @@ class Provider:
 
         Raises:
             ProviderHasInterfacesError: It has; deregister them first.
+            InvalidParameterError: It is deregistered already.
         """
         self.session._core.deregister_provider(self._handle)
 
@@ -619,9 +771,9 @@ class Provider:
     ) -> None:
         if self.session.closed:
             return
-        for interface in self.session._interfaces_of(self):
-            with contextlib.suppress(InterfaceNotFoundError):
-                interface.deregister()
+        with contextlib.ExitStack() as stack:
+            for interface in self.session._interfaces_of(self):
+                stack.push(interface)  # each one, whatever the others raise
         self.deregister()
 
     def __repr__(self) -> str:

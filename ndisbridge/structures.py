@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import struct
 import uuid
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar, overload
 
 from . import _native
 from .constants import (
@@ -29,7 +30,11 @@ from .constants import (
     Oid,
     PhysicalMedium,
 )
-from .exceptions import InvalidDataError, InvalidOidError
+from .exceptions import (
+    InvalidDataError,
+    InvalidOidError,
+    InvalidParameterError,
+)
 from .net_luid import NetLuid
 
 _S = TypeVar("_S", bound="Structure")
@@ -178,6 +183,95 @@ class OperState(Structure):
 
 
 @dataclass(frozen=True, slots=True)
+class IpOperStatus(Structure):
+    """NDIS_IP_OPER_STATUS: the operational status of one address family."""
+
+    _c_name = "ip_oper_status"
+
+    address_family: int
+    operational_status: int
+    operational_status_flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class IpOperStatusInfo(Structure):
+    """NDIS_IP_OPER_STATUS_INFO, the answer to OID_GEN_IP_OPER_STATUS."""
+
+    _c_name = "ip_oper_status_info"
+
+    flags: int = 0
+    #: Length of the tuple that follows.
+    numberof_address_families_returned: int = field(init=False)
+    #: One for each address family that is told, 32 at most.
+    ip_operational_status: tuple[IpOperStatus, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self,
+            "numberof_address_families_returned",
+            len(self.ip_operational_status),
+        )
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> IpOperStatusInfo:
+        """
+        Read the structure from the bytes of an OID's answer.
+
+        Raises:
+            InvalidDataError: There are too few of them, or they tell of
+                more address families than there is room for.
+        """
+        packed, names = _layout(cls._c_name)
+        size = _native.size_of(IpOperStatus._c_name)
+        if len(raw) < packed.size:
+            raise InvalidDataError(
+                f"{cls.__name__} takes {packed.size} bytes, not {len(raw)}"
+            )
+        values = dict(zip(names, packed.unpack_from(raw), strict=True))
+        count, array = (
+            values["numberof_address_families_returned"],
+            values["ip_operational_status"],
+        )
+        if count * size > len(array):
+            raise InvalidDataError(
+                f"{cls.__name__} has room for {len(array) // size} address "
+                f"families, not {count}"
+            )
+        return cls(
+            values["flags"],
+            tuple(
+                IpOperStatus.from_bytes(array[i * size : (i + 1) * size])
+                for i in range(count)
+            ),
+        )
+
+    def to_bytes(self) -> bytes:
+        """
+        The structure as it lies in memory, with its header.
+
+        Raises:
+            InvalidParameterError: There are more than 32 address families.
+        """
+        packed, names = _layout(self._c_name)
+        _, room = _native.member_offsets(self._c_name)["ip_operational_status"]
+        array = b"".join(s.to_bytes() for s in self.ip_operational_status)
+        if len(array) > room:
+            raise InvalidParameterError(
+                f"{type(self).__name__} has room for 32 address families, "
+                f"not {len(self.ip_operational_status)}"
+            )
+        values = {
+            "header": struct.pack("=BBH", 0x80, 1, packed.size),
+            "flags": int(self.flags),
+            "numberof_address_families_returned": (
+                self.numberof_address_families_returned
+            ),
+            "ip_operational_status": array,
+        }
+        return packed.pack(*(values[name] for name in names))
+
+
+@dataclass(frozen=True, slots=True)
 class InterfaceRow:
     """MIB_IF_ROW2: one interface as GetIfTable2 shows it."""
 
@@ -264,12 +358,13 @@ def _member(enum: Any, value: int) -> Any:
         return value
 
 
-class InterfaceTable:
+class InterfaceTable(Sequence[InterfaceRow]):
     """
     The interface table at one moment, ordered by ifIndex (GetIfTable2).
 
-    A sequence of :class:`InterfaceRow`, decoded when asked for, over one
-    buffer of MIB_IF_ROW2 that numpy can view without a copy::
+    A sequence of :class:`InterfaceRow`, decoded when asked for (a slice is a
+    list of them), over one buffer of MIB_IF_ROW2 that numpy can view without
+    a copy::
 
         numpy.frombuffer(table.buffer, table.dtype_spec())["in_octets"]
     """
@@ -284,13 +379,19 @@ class InterfaceTable:
     def __len__(self) -> int:
         return len(self.buffer) // self.ROW_SIZE
 
-    def __getitem__(self, i: int) -> InterfaceRow:
-        count = len(self)
-        if i < 0:
-            i += count
-        if not 0 <= i < count:
-            raise IndexError(i)
-        start = i * self.ROW_SIZE
+    @overload
+    def __getitem__(self, i: SupportsIndex) -> InterfaceRow: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> list[InterfaceRow]: ...
+
+    def __getitem__(
+        self, i: SupportsIndex | slice
+    ) -> InterfaceRow | list[InterfaceRow]:
+        places = range(len(self))
+        if isinstance(i, slice):
+            return [self[place] for place in places[i]]
+        start = places[i] * self.ROW_SIZE
         return InterfaceRow.from_bytes(
             self.buffer[start : start + self.ROW_SIZE]
         )
@@ -324,6 +425,7 @@ _STRUCTURES: dict[str, type[Structure]] = {
     "NDIS_LINK_SPEED": LinkSpeed,
     "NDIS_LINK_STATE": LinkState,
     "NDIS_OPER_STATE": OperState,
+    "NDIS_IP_OPER_STATUS_INFO": IpOperStatusInfo,
 }
 _ENUMS: dict[str, Any] = {
     "NET_IF_OPER_STATUS": IfOperStatus,
@@ -335,32 +437,75 @@ _ENUMS: dict[str, Any] = {
 }
 
 
-def _mac_list(raw: bytes) -> list[bytes]:
-    return [raw[i : i + 6] for i in range(0, len(raw) - 5, 6)]
+# Types and size rules of the catalog.
+_BOOLEAN, _UNSIGNED, _STRING = 1, 2, 3
+_VARIABLE, _ARRAY = 0, 4
+_ORDER: Any = "little" if _native._LITTLE else "big"
+_UTF_16 = "utf-16-le" if _native._LITTLE else "utf-16-be"
+
+_described: dict[int, dict[str, Any]] = {}
+for _oid in _native.list_oids():
+    _entry = _native.describe_oid(_oid)
+    assert _entry is not None
+    _described[_oid] = _entry
+
+
+def _decoder(entry: dict[str, Any]) -> Any:
+    """What makes the value of an OID from its plain one; None if nothing."""
+    if entry["type_name"] in _STRUCTURES:
+        return _STRUCTURES[entry["type_name"]].from_bytes
+    enum = _ENUMS.get(entry["type_name"])
+    if enum is None:
+        return None
+    if entry["size_rule"] == _ARRAY:
+        return lambda values: [_member(enum, value) for value in values]
+    return lambda value: _member(enum, value)
 
 
 #: For each OID of the catalog whose value is more than its plain int, bool,
-#: str or bytes: what makes the value.
-DECODERS: dict[int, Any] = {}
-_described = {oid: _native.describe_oid(oid) for oid in _native.list_oids()}
-for _oid, _entry in _described.items():
-    assert _entry is not None
-    if _entry["type_name"] in _STRUCTURES:
-        DECODERS[_oid] = _STRUCTURES[_entry["type_name"]].from_bytes
-    elif _entry["type_name"] in _ENUMS:
-        DECODERS[_oid] = lambda value, enum=_ENUMS[_entry["type_name"]]: (
-            _member(enum, value)
-        )
-    elif _entry["type"] == 5:
-        DECODERS[_oid] = _mac_list
+#: str, bytes or list of ints or bytes: what makes the value.
+DECODERS: dict[int, Any] = {
+    oid: decoder
+    for oid, entry in _described.items()
+    if (decoder := _decoder(entry)) is not None
+}
 
 
 def value_size(oid: int) -> int:
     """Bytes of the longest answer of a fixed-size OID, 0 if variable."""
     entry = _described.get(oid)
-    if entry is None or entry["size_rule"] in {0, 4}:
+    if entry is None or entry["size_rule"] in {_VARIABLE, _ARRAY}:
         return 0
     return int(entry["size"])
+
+
+def _encode_int(entry: dict[str, Any] | None, value: int) -> bytes:
+    if entry is None or entry["type"] not in {_BOOLEAN, _UNSIGNED}:
+        raise TypeError(
+            "an int can only be the value of an OID whose value is a number: "
+            "give bytes"
+        )
+    return int(value).to_bytes(entry["size"], _ORDER)
+
+
+def _encode_member(entry: dict[str, Any] | None, value: Any) -> bytes:
+    """One member of an array, or a part of an OID without a fixed size."""
+    if isinstance(value, int):
+        return _encode_int(entry, value)
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"{type(value).__name__} cannot be a member of an OID's value: "
+            "give ints or bytes"
+        )
+    raw = bytes(value)
+    if entry is None or entry["size_rule"] != _ARRAY:
+        return raw
+    if len(raw) != entry["size"]:
+        raise InvalidParameterError(
+            f"a member of this OID's value has {entry['size']} bytes, not "
+            f"{len(raw)}"
+        )
+    return raw
 
 
 def encode(oid: int, value: Any) -> bytes:
@@ -368,41 +513,66 @@ def encode(oid: int, value: Any) -> bytes:
     The bytes of an OID's value: what a handler returned, or what is set.
 
     Raises:
-        TypeError: The value is of no type that an OID can have.
-        InvalidParameterError: A string is too long.
+        TypeError: The value is of no type that this OID can have.
+        InvalidParameterError: A string is too long, or a member of an array
+            has another size.
+        OverflowError: A number does not fit.
     """
+    entry = _described.get(oid)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, Structure):
         return value.to_bytes()
     if isinstance(value, str):
+        if entry is None or entry["type"] != _STRING:
+            raise TypeError(
+                "a str can only be the value of an OID whose value is a "
+                "counted string: give bytes"
+            )
         raw = _native.limited_utf16(value, "a string")
         return struct.pack("=H", len(raw)) + raw.ljust(514, b"\0")
     if isinstance(value, int):
-        return int(value).to_bytes(
-            value_size(oid) or 4, "little" if _native._LITTLE else "big"
-        )
-    if isinstance(value, (list, tuple)):
-        return b"".join(bytes(each) for each in value)
+        return _encode_int(entry, value)
+    if isinstance(value, (list, tuple)) and not value_size(oid):
+        return b"".join(_encode_member(entry, each) for each in value)
     raise TypeError(
-        f"{type(value).__name__} cannot be the value of an OID: give an "
-        "int, bool, str, bytes or a structure of ndisbridge"
+        f"{type(value).__name__} cannot be the value of this OID: give an "
+        "int, bool, str, bytes, a list (of an array's members) or a "
+        "structure of ndisbridge"
     )
 
 
+def _decode_string(raw: bytes) -> str:
+    (length,) = struct.unpack_from("=H", raw)
+    if length % 2 or length > len(raw) - 2:
+        raise InvalidDataError(
+            f"a counted string of {length} bytes does not fit {len(raw)}"
+        )
+    return raw[2 : 2 + length].decode(_UTF_16, "surrogatepass")
+
+
 def decode(oid: int, raw: bytes) -> Any:
-    """The value in the bytes of an OID; bytes if it has no other type."""
+    """
+    The value in the bytes of an OID; bytes if it has no other type.
+
+    Raises:
+        InvalidDataError: They cannot be a value of that OID.
+    """
     entry = _described.get(oid)
     if entry is None:
         return raw
     value: Any = raw
-    if entry["type"] == 1 and len(raw) == 1:
+    kind, size = entry["type"], entry["size"]
+    if entry["size_rule"] == _ARRAY:
+        value = [raw[i : i + size] for i in range(0, len(raw), size)]
+        if kind == _UNSIGNED:
+            value = [int.from_bytes(each, _ORDER) for each in value]
+    elif kind == _BOOLEAN and len(raw) == 1:
         value = bool(raw[0])
-    elif entry["type"] == 2 and len(raw) in {4, 8}:
-        value = int.from_bytes(raw, "little" if _native._LITTLE else "big")
-    elif entry["type"] == 3 and len(raw) >= 2:
-        (length,) = struct.unpack_from("=H", raw)
-        return _native.from_utf16(raw[2 : 2 + length])
+    elif kind == _UNSIGNED and len(raw) in {4, 8}:
+        value = int.from_bytes(raw, _ORDER)
+    elif kind == _STRING and len(raw) >= 2:
+        value = _decode_string(raw)
     decoder = DECODERS.get(oid)
     return value if decoder is None else decoder(value)
 

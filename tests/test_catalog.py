@@ -216,7 +216,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
         text=True,
         check=True,
     )
-    return [line.split(" ") for line in result.stdout.splitlines()]
+    # The last word, IF-MIB objects, may have spaces.
+    return [line.split(" ", 8) for line in result.stdout.splitlines()]
 
 
 def constant(ffi: cffi.FFI, tag: str) -> dict[str, int]:
@@ -390,6 +391,20 @@ def test_entries_are_the_rows(catalog: list[list[str]]) -> None:
         assert type_name == (row["type"].partition(":")[2] or "-"), name
         assert mib == (row["if_mib_object"] or "-"), name
     assert catalog[len(rows)][0] == "swept"
+
+
+def test_link_speeds_have_both_if_mib_objects() -> None:
+    """The IF-MIB objects of the link speeds are those NDIS names."""
+    objects = {
+        row["name"]: row["if_mib_object"]
+        for row in read_csv("oid_catalog.csv")
+        if row["name"].endswith(("_LINK_SPEED", "_LINK_SPEED_EX"))
+    }
+    assert objects["GEN_XMIT_LINK_SPEED"] == "ifHighSpeed, ifSpeed"
+    assert objects["GEN_RCV_LINK_SPEED"] == "ifHighSpeed, ifSpeed"
+    assert objects["GEN_LINK_SPEED_EX"] == "ifHighSpeed"
+    text = HEADER.read_text(encoding="utf-8")
+    assert len(re.findall(r"ifHighSpeed,\s+(?:\*\s+)?ifSpeed", text)) == 2
 
 
 def test_find_refuses_all_others(catalog: list[list[str]]) -> None:

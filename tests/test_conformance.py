@@ -25,7 +25,7 @@ import pytest
 import ndisbridge as ndis
 from ndisbridge import NetLuid, Oid, StatusCode, rfc2863
 from ndisbridge._ndisbridge import ffi, lib
-from ndisbridge.structures import StatisticsInfo
+from ndisbridge.structures import InterfaceInformation, StatisticsInfo
 
 HERE = Path(__file__).parent
 DATA = json.loads((HERE.parent / "csrc" / "ndis_constants.json").read_text())
@@ -107,13 +107,34 @@ def test_02_names() -> None:
     ):
         with pytest.raises(ndis.InvalidParameterError):
             NetLuid.parse(wrong)
-    out = ffi.new("ndisbridge_net_luid *", 5)
-    status = lib.ndisbridge_net_luid_from_name(out, b"nonsense")
-    assert (status, out[0]) == (StatusCode.INVALID_PARAMETER, 0)
-    size, name = ffi.new("uint32_t *", 5), ffi.new("char[24]")
+    invalid = StatusCode.INVALID_PARAMETER
+    from_name = lib.ndisbridge_net_luid_from_name
+    to_name = lib.ndisbridge_net_luid_to_name
+    out = ffi.new("ndisbridge_net_luid *")
+    for text in (b"nonsense", b"", ffi.NULL):
+        out[0] = 5
+        assert (from_name(out, text), out[0]) == (invalid, 0)
+    for text in (b"ethernet_1", b"nonsense", ffi.NULL):
+        assert from_name(ffi.NULL, text) == invalid
+    size, name = ffi.new("uint32_t *", 5), ffi.new("char[24]", b"as it was")
     luid = NetLuid.make(6, 21)
-    status = lib.ndisbridge_net_luid_to_name(name, size, luid)
-    assert (status, size[0]) == (StatusCode.BUFFER_TOO_SHORT, 12)
+    too_short = StatusCode.BUFFER_TOO_SHORT
+    assert (to_name(name, size, luid), size[0]) == (too_short, 12)
+    # Without a buffer it says how much it needs, but only if none is said
+    # to be there.
+    size[0] = 0
+    assert (to_name(ffi.NULL, size, luid), size[0]) == (too_short, 12)
+    for arguments in (
+        (ffi.NULL, size, luid),
+        (name, ffi.NULL, luid),
+        (ffi.NULL, ffi.NULL, luid),
+        (name, size, 0),
+        (name, size, luid | 1),
+    ):
+        size[0] = 24
+        assert to_name(*arguments) == invalid
+        assert (ffi.string(name), size[0]) == (b"as it was", 24)
+    assert lib.ndisbridge_make_net_luid(ffi.NULL, 6, 21) == invalid
 
 
 def test_03_layouts() -> None:
@@ -316,8 +337,7 @@ def test_12_stack(session: ndis.Session) -> None:
     assert rows() == {(a, b), (b, c), (a, d), (d, c)}
     session.delete_if_stack_entry(c, a)
     session.delete_if_stack_entry(999, 998)
-    luid = session.get_net_luid_from_interface_index(b)
-    session._interfaces[luid][0].deregister()
+    next(x for x in session._interfaces if x.if_index == b).deregister()
     assert rows() == {(a, d), (d, c)}
     session.delete_if_stack_entry(a, d)
     assert rows() == {(d, c)}
@@ -436,9 +456,7 @@ def test_14_interface_info_agrees(session: ndis.Session) -> None:
         out_broadcast_pkts=9,
         out_errors=10,
         out_discards=11,
-        in_octets=sum(v for k, v in octets.items() if k[0] == "i"),
-        out_octets=sum(v for k, v in octets.items() if k[0] == "o"),
-        **octets,
+        **octets,  # and no total: that it is their sum is to be seen
     )
     info = interface.query(Oid.GEN_INTERFACE_INFO)
     statistics = interface.query(Oid.GEN_STATISTICS)
@@ -488,8 +506,33 @@ def test_14_interface_info_agrees(session: ndis.Session) -> None:
     speeds = interface.query(Oid.GEN_LINK_SPEED_EX)
     assert (speeds.xmit_link_speed, speeds.rcv_link_speed) == (10**9, 10**8)
     row = session.interface_entry(interface.net_luid)
-    assert row.in_octets == info.if_hc_in_octets
+    assert row.in_octets == info.if_hc_in_octets == 6006
+    assert row.out_octets == info.if_hc_out_octets == 6009
     assert row.mtu == info.if_mtu
+
+    # Also where some is published and the rest is a handler's to say.
+    told = {oid: n for n, oid in enumerate(singles.values(), 1)}
+    told[Oid.GEN_PROMISCUOUS_MODE] = 1
+    told[Oid.GEN_INTERFACE_INFO] = InterfaceInformation(
+        **{member: told[oid] for member, oid in singles.items()}
+    )
+
+    class Handler:
+        def query_object(self, context: object, oid: int) -> Any:
+            return told[Oid(oid)]
+
+    (mixed,) = interfaces(
+        session, 1, session.register_provider("mixed", Handler())
+    )
+    mixed.publish(mtu=1280, in_errors=77, oper_status=ndis.IfOperStatus.UP)
+    info = mixed.query(Oid.GEN_INTERFACE_INFO)
+    for member, oid in singles.items():
+        assert mixed.query(oid) == getattr(info, member), member
+    assert (info.if_mtu, info.if_in_errors) == (1280, 77)
+    assert info.if_out_errors == told[Oid.GEN_XMIT_ERROR]
+    row = session.interface_entry(mixed.net_luid)
+    assert (row.mtu, row.in_errors, row.oper_status) == (1280, 77, 1)
+    assert row.out_errors == info.if_out_errors
 
 
 def test_15_restart(store_path: Path) -> None:
@@ -551,6 +594,51 @@ def test_16_killed_between_steps(store_path: Path) -> None:
                 provider = session.register_provider("acme")
                 provider.register_interface(luid).deregister()
                 session.release_net_luid_indexes(6, [luid.net_luid_index])
+            assert session.store.check() == []
+
+
+def test_16_killed_between_steps_of_an_identity(store_path: Path) -> None:
+    """The same for an identity with its key: it is whole, or it is not."""
+    sys.path.insert(0, str(HERE / "workers"))
+    try:
+        from identity_steps import STEPS
+    finally:
+        sys.path.pop(0)
+    worker_path = HERE / "workers" / "identity_steps.py"
+    for step in STEPS:
+        worker = subprocess.Popen(
+            [sys.executable, worker_path, store_path, step],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert worker.stdout is not None
+        reached, *facts = worker.stdout.readline().split()
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        worker.stdout.close()
+        assert reached == "reached"
+        with ndis.Session(store_path) as session:
+            assert session.store.check() == []
+            kept = step not in {"provider", "removed", "gone"}
+            types = session.store.stats().types
+            ethernet = [t for t in types if t.if_type == 6]
+            assert sum(t.retained for t in ethernet) == (1 if kept else 0)
+            assert sum(t.leased_blocks for t in ethernet) == 0
+            found = [each.key for each in session.identities()]
+            assert found == (["port"] if kept else [])
+            provider = session.register_provider("acme")
+            identity = provider.identity("port", 6)
+            if kept:
+                # The same one as before, and nobody's: it registers.
+                assert [
+                    str(int(identity.net_luid)),
+                    str(identity.interface_guid),
+                    str(identity.if_index),
+                ] == facts
+            interface = provider.register_interface(identity)
+            assert interface.if_index == identity.if_index
+            interface.remove()
+            assert list(session.identities()) == []
             assert session.store.check() == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +14,18 @@ from typing import Any
 import pytest
 
 import ndisbridge as ndis
-from ndisbridge import NativeHandler, NetLuid, Oid
+from ndisbridge import NativeHandler, NetLuid, Oid, _fastcall
 from ndisbridge._ndisbridge import ffi, lib
 from ndisbridge.structures import (
     InterfaceInformation,
+    IpOperStatus,
+    IpOperStatusInfo,
     LinkSpeed,
     LinkState,
     OperState,
     StatisticsInfo,
+    decode,
+    encode,
 )
 
 #: An OID of no catalog: a provider's own.
@@ -90,6 +95,16 @@ def register(
             [b"\1\0\x5e\0\0\1", b"\1\0\x5e\0\0\2"],
         ),
         (Oid._802_3_MULTICAST_LIST, [], []),
+        (
+            Oid.GEN_IP_OPER_STATUS,
+            IpOperStatusInfo(
+                1, (IpOperStatus(2, 1, 0), IpOperStatus(23, 2, 3))
+            ),
+            IpOperStatusInfo(
+                1, (IpOperStatus(2, 1, 0), IpOperStatus(23, 2, 3))
+            ),
+        ),
+        (Oid.GEN_IP_OPER_STATUS, IpOperStatusInfo(), IpOperStatusInfo()),
         (OWN_OID, b"any bytes", b"any bytes"),
         (OWN_OID, bytearray(b"any"), b"any"),
         (OWN_OID, b"", b""),
@@ -119,7 +134,21 @@ def test_values_arrive(
         (COUNTER, 1 << 64, OverflowError),
         (Oid.GEN_ALIAS, "x" * 257, ndis.InvalidParameterError),
         (Oid.GEN_ALIAS, "a\0b", ndis.InvalidParameterError),
+        (Oid.GEN_ALIAS, 7, TypeError),
         (Oid.GEN_MAXIMUM_FRAME_SIZE, 1.5, TypeError),
+        (Oid.GEN_MAXIMUM_FRAME_SIZE, "1500", TypeError),
+        (Oid.GEN_MAXIMUM_FRAME_SIZE, [1500], TypeError),
+        (Oid.GEN_VENDOR_DESCRIPTION, "Acme", TypeError),
+        (Oid.GEN_VENDOR_DESCRIPTION, 5, TypeError),
+        (Oid.GEN_SUPPORTED_LIST, 1 << 32, OverflowError),
+        (Oid.GEN_SUPPORTED_LIST, [1, -1], OverflowError),
+        (Oid.GEN_SUPPORTED_LIST, [b"12345"], ndis.InvalidParameterError),
+        (Oid.GEN_SUPPORTED_LIST, ["a"], TypeError),
+        (Oid._802_3_MULTICAST_LIST, 6, TypeError),
+        (Oid._802_3_MULTICAST_LIST, [6], TypeError),
+        (Oid._802_3_MULTICAST_LIST, [b"123"] * 2, ndis.InvalidParameterError),
+        (OWN_OID, "text", TypeError),
+        (OWN_OID, 5, TypeError),
         (OWN_OID, None, ndis.NotSupportedError),
         (OWN_OID, object(), TypeError),
     ],
@@ -163,6 +192,173 @@ def test_answers_of_a_wrong_size(
             size=600 if oid == Oid.GEN_ALIAS else None,
         )
         assert list(results.statuses) == [ndis.StatusCode.INVALID_DATA]
+
+
+MAC = b"\1\0\x5e\0\0"
+#: An array OID, and members of it as a handler may give them.
+ARRAYS = [
+    (Oid.GEN_SUPPORTED_LIST, [Oid.GEN_ALIAS, 7, 0xFFFF_FFFF]),
+    (
+        Oid.GEN_MEDIA_SUPPORTED,
+        [ndis.Medium._802_3, ndis.Medium.WAN, ndis.Medium.IP],
+    ),
+    (Oid.GEN_MEDIA_IN_USE, [ndis.Medium.FDDI, 0x1234, ndis.Medium._802_3]),
+    (Oid._802_3_MULTICAST_LIST, [MAC + b"\1", MAC + b"\2", MAC + b"\3"]),
+]
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("count", range(4))
+@pytest.mark.parametrize(
+    ("oid", "members"), ARRAYS, ids=[oid.name for oid, _ in ARRAYS]
+)
+def test_arrays_are_lists(
+    session: ndis.Session, oid: int, members: list[Any], count: int
+) -> None:
+    """The value of an array OID is a list, whatever its length is."""
+    wanted = members[:count]
+    raw = b"".join(
+        each
+        if isinstance(each, bytes)
+        else int(each).to_bytes(4, sys.byteorder)
+        for each in wanted
+    )
+    assert encode(oid, wanted) == raw
+    assert decode(oid, raw) == wanted
+    # A fact of the registration would answer the media OIDs: not these.
+    answers = [
+        wanted,
+        tuple(wanted),
+        raw,
+        [each if isinstance(each, bytes) else int(each) for each in wanted],
+        [
+            raw[i : i + len(raw) // count]
+            for i in range(0, len(raw), len(raw) // count)
+        ]
+        if count
+        else (),
+    ]
+    handler = Answering()
+    interface = register(session, handler)
+    for answer in answers:
+        if oid in {Oid.GEN_MEDIA_SUPPORTED, Oid.GEN_MEDIA_IN_USE}:
+            assert interface.query(oid) == [ndis.Medium._802_3]
+            assert encode(oid, answer) == raw
+            continue
+        handler.answers = {oid: answer}
+        found = interface.query(oid)
+        assert found == wanted
+        assert type(found) is list
+        assert session.query_bytes(interface.net_luid, oid) == raw
+        many = session.query_many([interface.net_luid] * 2, oid, size=20)
+        assert list(many) == [wanted] * 2
+    enum = [type(each) for each in wanted if isinstance(each, ndis.Medium)]
+    found = [
+        each for each in decode(oid, raw) if isinstance(each, ndis.Medium)
+    ]
+    assert len(found) == len(enum)
+    handler.sets.clear()
+    interface.set(oid, wanted)
+    interface.set(oid, raw)
+    assert handler.sets == [(interface, oid, wanted)] * 2
+
+
+def test_media_are_lists(session: ndis.Session) -> None:
+    """The media facts are lists of one medium, also of an unknown one."""
+    for medium in (ndis.Medium.WAN, 0x7654):
+        interface = register(session, media_type=medium)
+        for oid in (Oid.GEN_MEDIA_SUPPORTED, Oid.GEN_MEDIA_IN_USE):
+            assert interface.query(oid) == [medium]
+            (found,) = interface.query(oid)
+            assert isinstance(found, ndis.Medium) == (medium != 0x7654)
+            results = session.query_many([interface.net_luid], oid, size=16)
+            assert list(results) == [[medium]]
+
+
+def test_one_int_is_one_member(session: ndis.Session) -> None:
+    """An int is an array of one, whatever room the asker has."""
+    oid = Oid.GEN_SUPPORTED_LIST
+    interface = register(session, oids={oid: lambda c, o: 7})
+    assert encode(oid, 7) == (7).to_bytes(4, sys.byteorder)
+    assert interface.query(oid) == [7]
+    for size in (8, 16, 64):
+        results = session.query_many([interface.net_luid] * 2, oid, size=size)
+        assert list(results) == [[7], [7]]
+        assert list(results.lengths) == [4, 4]
+    out, length = ffi.new("uint32_t[2]"), ffi.new("uint32_t *", 3)
+    status = lib.ndisbridge_query(
+        ffi.cast("ndisbridge_session *", session.address),
+        *(out, length, interface.net_luid, oid),
+    )
+    assert (status, length[0]) == (ndis.StatusCode.BUFFER_TOO_SHORT, 4)
+
+
+def test_long_arrays_are_lists(session: ndis.Session) -> None:
+    """An array that needs more room than the first try has is a list."""
+    macs = [MAC + bytes([i]) for i in range(250)]
+    interface = register(
+        session,
+        oids={
+            Oid.GEN_SUPPORTED_LIST: lambda c, o: range_list,
+            Oid._802_3_MULTICAST_LIST: lambda c, o: macs,
+        },
+    )
+    range_list = list(range(1000))
+    assert interface.query(Oid.GEN_SUPPORTED_LIST) == range_list
+    assert interface.query(Oid._802_3_MULTICAST_LIST) == macs
+
+
+def test_strings_of_handlers_are_whole(session: ndis.Session) -> None:
+    """A counted string is read to its length: NULs, lone surrogates."""
+    for text in ("a\0b", "\0", "x\ud800", "\udc00y", "z" * 256):
+        utf_16 = text.encode("utf-16-le", "surrogatepass")
+        raw = len(utf_16).to_bytes(2, "little") + utf_16
+        if sys.byteorder == "big":
+            pytest.skip("the bytes above are little-endian")
+        handler = Answering({Oid.GEN_ALIAS: raw})
+        interface = register(session, handler)
+        assert interface.query(Oid.GEN_ALIAS) == text
+        (found,) = session.query_many([interface.net_luid], Oid.GEN_ALIAS)
+        assert found == text
+        interface.set(Oid.GEN_ALIAS, raw)
+        assert handler.sets == [(interface, Oid.GEN_ALIAS, text)]
+    for wrong in (b"\x03\0abc", b"\x04\0ab"):
+        with pytest.raises(ndis.InvalidDataError):
+            decode(Oid.GEN_ALIAS, wrong)
+
+
+def test_strings_are_for_counted_strings(session: ndis.Session) -> None:
+    """A str is refused where the OID's value is no counted string."""
+    interface = register(session, Answering())
+    for oid in (OWN_OID, Oid.GEN_MACHINE_NAME, Oid.GEN_VLAN_ID):
+        with pytest.raises(TypeError, match="give bytes"):
+            interface.set(oid, "text")
+
+
+def test_query_many_is_aligned(session: ndis.Session) -> None:
+    """Answers that are written in place lie at multiples of 8 bytes."""
+    addresses = []
+
+    @QUERY_TYPE
+    def note(context: Any, oid: int, length: Any, output: int) -> int:
+        addresses.append(output)
+        ctypes.memmove(output, b"twelve bytes", 12)
+        length[0] = 12
+        return 0
+
+    interface = register(session, NativeHandler(note))
+    for oid in (OWN_OID, Oid.GEN_VENDOR_DESCRIPTION):
+        for size in (12, 13, 16, 17):
+            results = session.query_many(
+                [interface.net_luid] * 3, oid, size=size
+            )
+            assert results.stride == (size + 7) // 8 * 8
+            assert list(results) == [b"twelve bytes"] * 3
+            assert len(results.buffer) == 3 * results.stride
+    assert all(address % 8 == 0 for address in addresses)
+    # One that has a fixed size keeps the stride that was asked for.
+    results = session.query_many([interface.net_luid], COUNTER, size=4)
+    assert results.stride == 4
 
 
 def test_counter_of_four_bytes(session: ndis.Session) -> None:
@@ -222,6 +418,94 @@ def test_published_values_need_no_handler(session: ndis.Session) -> None:
         interface.query(Oid.GEN_XMIT_LINK_SPEED)
     interface.publish(xmit_link_speed=5)
     assert interface.query(Oid.GEN_XMIT_LINK_SPEED) == 5
+
+
+def test_partly_published_information(session: ndis.Session) -> None:
+    """INTERFACE_INFO and rows say what each single OID says."""
+
+    def information(context: Any, oid: int) -> Any:
+        if context == "fails":
+            raise OddError
+        if context == "leaves it":
+            raise ndis.NotSupportedError
+        return InterfaceInformation(if_mtu=1500, if_in_errors=3)
+
+    oids = {
+        Oid.GEN_INTERFACE_INFO: information,
+        Oid.GEN_MAXIMUM_FRAME_SIZE: lambda c, o: 1500,
+    }
+    answers = register(session, oids=oids)
+    answers.publish(in_errors=5, oper_status=1)
+    found = answers.query(Oid.GEN_INTERFACE_INFO)
+    assert found.if_mtu == answers.query(Oid.GEN_MAXIMUM_FRAME_SIZE) == 1500
+    assert found.if_in_errors == answers.query(Oid.GEN_RCV_ERROR) == 5
+    row = session.interface_entry(answers.net_luid)
+    assert (row.mtu, row.in_errors, row.oper_status) == (1500, 5, 1)
+    quiet = session.interface_entry(
+        answers.net_luid, ndis.IfTableLevel.PUBLISHED
+    )
+    assert (quiet.mtu, quiet.in_errors) == (0, 5)
+
+    fails = register(session, oids=oids, context="fails")
+    fails.publish(in_errors=5)
+    with pytest.raises(OddError):
+        fails.query(Oid.GEN_INTERFACE_INFO)
+    assert session.interface_entry(fails.net_luid).in_errors == 5
+
+    leaves = register(session, oids=oids, context="leaves it")
+    with pytest.raises(ndis.NotSupportedError):
+        leaves.query(Oid.GEN_INTERFACE_INFO)
+    leaves.publish(in_errors=5)
+    found = leaves.query(Oid.GEN_INTERFACE_INFO)
+    assert found == InterfaceInformation(
+        if_in_errors=5,
+        supported_statistics=ndis.StatisticsSupported.RCV_ERROR_SUPPORTED,
+    )
+    assert _fastcall.take_parked() == []
+
+
+def test_supported_statistics_stay(session: ndis.Session) -> None:
+    """What the registration says is supported survives publishing."""
+    supported = ndis.StatisticsSupported
+    interface = register(
+        session, supported_statistics=supported.BYTES_XMIT_SUPPORTED
+    )
+    interface.publish(in_errors=5)
+    found = interface.query(Oid.GEN_INTERFACE_INFO).supported_statistics
+    assert found == (
+        supported.BYTES_XMIT_SUPPORTED | supported.RCV_ERROR_SUPPORTED
+    )
+    interface.publish(supported_statistics=0)
+    interface.publish(in_octets=5)
+    found = interface.query(Oid.GEN_INTERFACE_INFO).supported_statistics
+    assert found == 0
+
+
+def test_provider_without_python_calls_no_python(
+    session: ndis.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no handler is written in Python, none of it is called."""
+    monkeypatch.setattr(_fastcall, "QUERY_TRAMPOLINE", 1)
+    monkeypatch.setattr(_fastcall, "SET_TRAMPOLINE", 1)
+    nobody = register(session)
+    setter = register(session, NativeHandler(set=native_set))
+    single = register(session, oids={COUNTER: NativeHandler(native_query)})
+    for each in (nobody, setter, single):
+        each.publish(mtu=1400)
+        assert each.query(Oid.GEN_INTERFACE_INFO).if_mtu == 1400
+        assert session.interface_entry(each.net_luid).mtu == 1400
+        with pytest.raises(ndis.NotSupportedError):
+            each.query(Oid.GEN_XMIT_OK)
+        with pytest.raises(ndis.NotSupportedError):
+            each.query(Oid.TUNNEL_INTERFACE_SET_OID)
+        with pytest.raises(ndis.InvalidOidError):
+            each.query(OWN_OID)
+    native_sets.clear()
+    setter.set(Oid.GEN_CURRENT_LOOKAHEAD, 1)
+    assert len(native_sets) == 1
+    for each in (nobody, single):
+        with pytest.raises(ndis.NotSupportedError):
+            each.set(Oid.GEN_CURRENT_LOOKAHEAD, 1)
 
 
 def test_nobody_answers(session: ndis.Session) -> None:
@@ -533,16 +817,23 @@ def test_handler_cannot_close_the_session(session: ndis.Session) -> None:
 
 def test_handler_drops_its_session() -> None:
     """The last reference to a session may go inside one of its handlers."""
+
+    def drop(context: Any, oid: int) -> int:
+        holder.clear()
+        gc.collect()
+        return 5
+
     holder = [ndis.Session()]
-    session = holder[0]
-    interface = register(
-        session, oids={COUNTER: lambda c, o: holder.clear() or 1}
-    )
-    query, luid = session.query_bytes, interface.net_luid
-    session.close()
-    del session, interface
-    with pytest.raises(ndis.InvalidStateError):
-        query(luid, COUNTER)
+    # The interface as context would keep its session.
+    interface = register(holder[0], oids={COUNTER: drop}, context=object())
+    query, luid = holder[0].query_bytes, interface.net_luid
+    del interface
+    # It can be closed neither there nor later: what runs must not be freed.
+    with pytest.warns(ResourceWarning, match="unclosed.*leaked"):
+        assert query(luid, COUNTER) == (5).to_bytes(8, sys.byteorder)
+    gc.collect()
+    assert [bytes(96) for _ in range(1000)]
+    assert query(luid, COUNTER) == (5).to_bytes(8, sys.byteorder)
 
 
 def test_handler_is_kept_while_registered(session: ndis.Session) -> None:
@@ -562,7 +853,7 @@ def test_handler_is_kept_while_registered(session: ndis.Session) -> None:
     gc.collect()
     assert session.query(luid, COUNTER) == 4
     assert reference() is not None
-    session._interfaces[luid][0].deregister()
+    next(iter(session._interfaces)).deregister()
     gc.collect()
     assert reference() is None
 
@@ -648,15 +939,35 @@ def test_native_handlers(
 
 
 def test_native_handler_of_one_oid(session: ndis.Session) -> None:
-    """One OID may have a C function of its own beside Python handlers."""
-    interface = register(
-        session,
-        Answering({Oid.GEN_XMIT_OK: 2}),
-        oids={COUNTER: NativeHandler(native_query)},
-    )
-    address = session._interfaces[interface.net_luid][1].address
-    assert interface.query(COUNTER) == address  # the provider's own context
-    assert interface.query(Oid.GEN_XMIT_OK) == 2
+    """A C function of one OID gets the native context, if all are C."""
+    oids = {COUNTER: NativeHandler(native_query, native_set)}
+    interface = register(session, oids=oids, native_context=0x1122334455)
+    assert interface.query(COUNTER) == 0x1122334455
+    native_sets.clear()
+    interface.set(COUNTER, 7)
+    assert [each[0] for each in native_sets] == [0x1122334455]
+    with pytest.raises(ndis.NotSupportedError):
+        interface.query(Oid.GEN_XMIT_OK)
+    assert register(session, oids=oids).query(COUNTER) == 0
+
+
+def test_native_handler_beside_python(session: ndis.Session) -> None:
+    """Beside handlers in Python a C function gets their context."""
+    native = {COUNTER: NativeHandler(native_query)}
+    python = {Oid.GEN_XMIT_OK: lambda c, o: 2}
+    for handler, oids in (
+        (Answering({Oid.GEN_XMIT_OK: 2}), native),
+        (None, native | python),
+    ):
+        interface = register(session, handler, oids=oids)
+        address = session._interfaces[interface].address  # type: ignore[attr-defined]
+        assert interface.query(COUNTER) == address
+        assert interface.query(Oid.GEN_XMIT_OK) == 2
+        index = session.allocate_net_luid_index(6)
+        with pytest.raises(ndis.InvalidParameterError, match="in Python"):
+            interface.provider.register_interface(
+                NetLuid.make(6, index), native_context=1
+            )
 
 
 def test_native_handler_that_breaks_rules(session: ndis.Session) -> None:
@@ -728,6 +1039,23 @@ def test_published_in_a_handler(session: ndis.Session) -> None:
     interface = register(session, oids={Oid.GEN_XMIT_LINK_SPEED: publish})
     assert interface.query(Oid.GEN_XMIT_LINK_SPEED) == 66
     assert interface.query(Oid.GEN_XMIT_LINK_SPEED) == 77
+
+
+def test_ip_oper_status_is_bounded() -> None:
+    """More address families than there is room for are refused."""
+    status = IpOperStatus(2, 1, 0)
+    full = IpOperStatusInfo(0, (status,) * 32)
+    raw = full.to_bytes()
+    assert len(raw) == 396
+    assert IpOperStatusInfo.from_bytes(raw) == full
+    with pytest.raises(ndis.InvalidParameterError):
+        IpOperStatusInfo(0, (status,) * 33).to_bytes()
+    with pytest.raises(ndis.InvalidDataError):
+        IpOperStatusInfo.from_bytes(raw[:-1])
+    liar = bytearray(raw)
+    liar[8:12] = (33).to_bytes(4, sys.byteorder)
+    with pytest.raises(ndis.InvalidDataError):
+        IpOperStatusInfo.from_bytes(bytes(liar))
 
 
 def test_oper_state_has_its_header(session: ndis.Session) -> None:

@@ -485,7 +485,8 @@ static void test_types(void)
         { "macsec", ARPHRD_ETHER, 231, 3 }, { "gre", ARPHRD_IPGRE, 131, 4 },
         { "gretap", ARPHRD_ETHER, 131, 4 }, { "sit", ARPHRD_SIT, 131, 4 },
         { "ipip", ARPHRD_TUNNEL, 131, 4 }, { "vti", ARPHRD_TUNNEL, 131, 4 },
-        { "geneve", ARPHRD_ETHER, 131, 0 }, { "xfrm", ARPHRD_NONE, 131, 4 },
+        { "geneve", ARPHRD_ETHER, 131, 0 },
+        { "vxlan", ARPHRD_ETHER, 131, 0 }, { "xfrm", ARPHRD_NONE, 131, 4 },
         { "wireguard", ARPHRD_NONE, 53, 0 }, { "can", ARPHRD_CAN, 1, 0 },
         { "ppp", ARPHRD_PPP, 23, 0 }, { "unheard-of", ARPHRD_NONE, 1, 0 },
     };
@@ -508,6 +509,11 @@ static void test_types(void)
             end_message(at);
             CHECK(feed() == NB_DUMP_MORE && list.count == 1);
             CHECK(links[0].if_type == cases[i].if_type);
+            CHECK((links[0].media_type == NDISBRIDGE_MEDIUM_802_3)
+                == (cases[i].arphrd == ARPHRD_ETHER));
+            CHECK((links[0].media_type == NDISBRIDGE_MEDIUM_TUNNEL)
+                == (cases[i].if_type == NDISBRIDGE_IF_TYPE_TUNNEL
+                    && cases[i].arphrd != ARPHRD_ETHER));
             CHECK(links[0].lower_if_index
                 == (elsewhere ? 0 : cases[i].lower));
         }

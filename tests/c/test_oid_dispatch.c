@@ -15,6 +15,9 @@
 #define VARIABLE NDISBRIDGE_OID_GEN_VENDOR_DESCRIPTION
 #define PRIVATE 0xFF020304
 
+/* NDIS_STATUS_BUFFER_OVERFLOW, which only handlers give. */
+#define BUFFER_OVERFLOW ((ndisbridge_status)0x80000005)
+
 static uint64_t random_state;
 
 /* What the handler does next, and what it saw. */
@@ -118,6 +121,9 @@ static void check_fixed(const struct nb_oid_entry *entry)
     }
     answer(size, 0xFFFFFFFF, NDISBRIDGE_STATUS_SUCCESS);
     CHECK_STATUS(ask(entry->oid, size, &length), INVALID_DATA);
+    answer(0, size + 1, BUFFER_OVERFLOW);
+    CHECK_STATUS(ask(entry->oid, size + 8, &length), INVALID_DATA);
+    CHECK(untouched(0));
 }
 
 static void check_counter(const struct nb_oid_entry *entry)
@@ -222,6 +228,19 @@ static void check_variable(uint32_t oid, uint32_t unit)
     answer(0, 3 * unit, NDISBRIDGE_STATUS_INVALID_LENGTH);
     CHECK_STATUS(ask(oid, 1, &length), BUFFER_TOO_SHORT);
     CHECK_EQUAL(length, 3 * unit);
+    answer(0, 3 * unit, BUFFER_OVERFLOW);
+    CHECK_STATUS(ask(oid, 1, &length), BUFFER_TOO_SHORT);
+    CHECK_EQUAL(length, 3 * unit);
+    /* Whoever asks again with what was wanted would ask for ever. */
+    for (uint32_t i = 0; i < 6; i++) {
+        static const ndisbridge_status statuses[] = {
+            NDISBRIDGE_STATUS_BUFFER_TOO_SHORT,
+            NDISBRIDGE_STATUS_INVALID_LENGTH, BUFFER_OVERFLOW
+        };
+
+        answer(0, i < 3 ? 100 : 0, statuses[i % 3]);
+        CHECK_STATUS(ask(oid, 100, &length), INVALID_DATA);
+    }
     /* More than fits, and nonetheless success. */
     answer(0, 101 * unit, NDISBRIDGE_STATUS_SUCCESS);
     CHECK_STATUS(ask(oid, 100, &length), INVALID_DATA);
@@ -393,22 +412,119 @@ static void test_slots(void)
         ndisbridge_deregister_interface(session, if_index, 0), SUCCESS);
 }
 
+/* Flags say how queries run, and only flags that mean something are
+ * taken. */
+static void test_flags(void)
+{
+    const uint32_t filter = NDISBRIDGE_OID_GEN_CURRENT_PACKET_FILTER;
+    ndisbridge_oid_handler handler = {
+        NDISBRIDGE_OID_GEN_CURRENT_PACKET_FILTER,
+        NDISBRIDGE_HANDLER_NON_BLOCKING, NULL, set_script
+    };
+    ndisbridge_if_provider_characteristics both =
+        kit_characteristics(query_script, NULL);
+    ndisbridge_provider provider;
+    ndisbridge_net_luid luid;
+    uint32_t if_index, number, length = 4;
+
+    CHECK_STATUS(ndisbridge_register_provider(
+                     session, &provider, &both, 0, &handler, 1),
+        SUCCESS);
+    luid = kit_interface(session, &if_index, provider, 0, &script);
+    answer(4, 4, NDISBRIDGE_STATUS_SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_try_query(session, &number, &length, luid, filter),
+        PENDING);
+    CHECK_EQUAL(script.calls, 0);
+    CHECK_STATUS(
+        ndisbridge_query(session, &number, &length, luid, filter), SUCCESS);
+    CHECK_EQUAL(script.calls, 1);
+    CHECK_STATUS(
+        ndisbridge_set(session, luid, filter, &number, 4), SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 0), SUCCESS);
+
+    /* The flags of a provider don't make its want of a query block. */
+    both = kit_characteristics(NULL, set_script);
+    handler.query = query_slot;
+    CHECK_STATUS(ndisbridge_register_provider(
+                     session, &provider, &both, 0, &handler, 1),
+        SUCCESS);
+    luid = kit_interface(session, &if_index, provider, 0, &script);
+    CHECK_STATUS(
+        ndisbridge_try_query(session, &number, &length, luid, VARIABLE),
+        NOT_SUPPORTED);
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 0), SUCCESS);
+
+    for (uint32_t bit = 2; bit != 0; bit <<= 1) {
+        both = kit_characteristics(query_script, NULL);
+        CHECK_STATUS(ndisbridge_register_provider(
+                         session, &provider, &both, bit | 1, NULL, 0),
+            INVALID_PARAMETER);
+        handler.flags = bit;
+        CHECK_STATUS(ndisbridge_register_provider(
+                         session, &provider, &both, 0, &handler, 1),
+            INVALID_PARAMETER);
+    }
+}
+
+/* The two addresses: by medium and length, whatever the IfType. */
+static void test_addresses(ndisbridge_provider provider)
+{
+    const uint32_t oids[] = { NDISBRIDGE_OID_802_3_CURRENT_ADDRESS,
+        NDISBRIDGE_OID_802_3_PERMANENT_ADDRESS };
+    static const struct {
+        uint32_t if_type, media_type, length;
+        bool answered;
+    } cases[] = { { NDISBRIDGE_IF_TYPE_ETHERNET_CSMACD, 0, 6, true },
+        { NDISBRIDGE_IF_TYPE_BRIDGE, 0, 6, true },
+        { NDISBRIDGE_IF_TYPE_L2_VLAN, 0, 6, true },
+        { NDISBRIDGE_IF_TYPE_ETHERNET_CSMACD, 0, 4, false },
+        { NDISBRIDGE_IF_TYPE_ETHERNET_CSMACD, 9, 6, false },
+        { NDISBRIDGE_IF_TYPE_IEEE80211, 16, 6, false } };
+    ndisbridge_net_luid before = net_luid;
+    uint32_t length;
+
+    for (uint32_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct kit_information facts = kit_information(0);
+        const uint8_t *wanted[] = { facts.current, facts.permanent };
+        uint32_t if_index = 0, index;
+
+        facts.fixed.media_type = cases[i].media_type;
+        facts.fixed.phys_address_length = (uint16_t)cases[i].length;
+        CHECK_STATUS(ndisbridge_allocate_net_luid_index(
+                         session, &index, (uint16_t)cases[i].if_type),
+            SUCCESS);
+        net_luid = kit_luid(cases[i].if_type, index);
+        CHECK_STATUS(
+            ndisbridge_register_interface(session, &if_index, provider,
+                net_luid, &facts.fixed, sizeof facts, &script),
+            SUCCESS);
+        answer(0, 0, NDISBRIDGE_STATUS_FAILURE);
+        for (uint32_t j = 0; j < 2; j++) {
+            if (!cases[i].answered) {
+                CHECK_STATUS(ask(oids[j], 6, &length), FAILURE);
+                continue;
+            }
+            CHECK_STATUS(ask(oids[j], 6, &length), SUCCESS);
+            CHECK_EQUAL(length, 6);
+            CHECK(memcmp(output.bytes, wanted[j], 6) == 0);
+            CHECK_STATUS(ask(oids[j], 5, &length), BUFFER_TOO_SHORT);
+            CHECK_EQUAL(length, 6);
+        }
+        CHECK_EQUAL(script.calls, cases[i].answered ? 0 : 2);
+        CHECK_STATUS(
+            ndisbridge_deregister_interface(session, if_index, 0), SUCCESS);
+    }
+    net_luid = before;
+}
+
 static void test_facts(void)
 {
-    const struct kit_information facts = kit_information(0);
-    const uint32_t addresses[] = { NDISBRIDGE_OID_802_3_CURRENT_ADDRESS,
-        NDISBRIDGE_OID_802_3_PERMANENT_ADDRESS };
-    const uint8_t *wanted[] = { facts.current, facts.permanent };
     uint32_t length, number;
 
     answer(0, 0, NDISBRIDGE_STATUS_FAILURE);
-    for (uint32_t i = 0; i < 2; i++) {
-        CHECK_STATUS(ask(addresses[i], 6, &length), SUCCESS);
-        CHECK_EQUAL(length, 6);
-        CHECK(memcmp(output.bytes, wanted[i], 6) == 0);
-        CHECK_STATUS(ask(addresses[i], 5, &length), BUFFER_TOO_SHORT);
-        CHECK_EQUAL(length, 6);
-    }
     CHECK_STATUS(
         ask(NDISBRIDGE_OID_GEN_MEDIA_SUPPORTED, 20, &length), SUCCESS);
     CHECK_EQUAL(length, 4);
@@ -463,6 +579,9 @@ static void test_published(void)
         ask(NDISBRIDGE_OID_GEN_MAXIMUM_FRAME_SIZE, 4, &length), FAILURE);
     CHECK_EQUAL(script.calls, 1);
     CHECK_STATUS(ask(NDISBRIDGE_OID_GEN_STATISTICS, 152, &length), FAILURE);
+    CHECK_STATUS(
+        ask(NDISBRIDGE_OID_GEN_INTERFACE_INFO, 216, &length), FAILURE);
+    script.status = NDISBRIDGE_STATUS_NOT_SUPPORTED;
     CHECK_STATUS(
         ask(NDISBRIDGE_OID_GEN_INTERFACE_INFO, 216, &length), SUCCESS);
     memcpy(&whole, output.bytes, sizeof whole);
@@ -549,6 +668,255 @@ static void test_published(void)
     CHECK(row.alias[0] == 'L' && row.alias[1] == 0 && row.mtu != 1);
 }
 
+/* What the handler answers to OID_GEN_INTERFACE_INFO, and what comes of
+ * it. */
+static ndisbridge_interface_information told(
+    uint32_t mtu, ndisbridge_status wanted)
+{
+    ndisbridge_interface_information whole = { 0 };
+    ndisbridge_status status;
+    uint32_t length;
+
+    memset(&whole, 0, sizeof whole);
+    whole.if_oper_status = NDISBRIDGE_NET_IF_OPER_STATUS_TESTING;
+    whole.if_mtu = mtu;
+    whole.if_in_errors = 33;
+    whole.supported_statistics = 0x10000000;
+    memcpy(script.bytes, &whole, sizeof whole);
+    status = ask(NDISBRIDGE_OID_GEN_INTERFACE_INFO, 216, &length);
+    CHECK_EQUAL(status, wanted);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        CHECK_EQUAL(length, 216);
+    memcpy(&whole, output.bytes, sizeof whole);
+    return whole;
+}
+
+/* What is published in part is laid over what the handler says. */
+static void test_partly_published(ndisbridge_provider provider)
+{
+    const uint32_t oid = NDISBRIDGE_OID_GEN_INTERFACE_INFO;
+    const uint32_t mine = NDISBRIDGE_STATISTICS_BYTES_RCV_SUPPORTED;
+    ndisbridge_net_luid before = net_luid;
+    ndisbridge_published values = { 0 };
+    ndisbridge_interface_information whole;
+    ndisbridge_mib_if_row2 row;
+    uint32_t if_index, length = 216;
+
+#define ROW(level) \
+    CHECK_STATUS(ndisbridge_get_if_entry( \
+                     session, &row, net_luid, NDISBRIDGE_IF_TABLE_##level), \
+        SUCCESS)
+    net_luid = kit_interface(session, &if_index, provider, 0, &script);
+    answer(216, 216, NDISBRIDGE_STATUS_SUCCESS);
+    values.fields = nb_bit(NB_FIELD_OPER_STATUS - NB_FIELD_OPER_STATUS)
+        | nb_bit(NB_FIELD_IN_OCTETS - NB_FIELD_OPER_STATUS);
+    values.information.if_oper_status = NDISBRIDGE_NET_IF_OPER_STATUS_UP;
+    values.information.if_hc_in_octets = 7;
+    CHECK_STATUS(ndisbridge_publish(session, net_luid, &values), SUCCESS);
+    whole = told(1500, NDISBRIDGE_STATUS_SUCCESS);
+    CHECK_EQUAL(script.calls, 1);
+    CHECK_EQUAL(whole.if_oper_status, NDISBRIDGE_NET_IF_OPER_STATUS_UP);
+    CHECK_EQUAL(whole.if_hc_in_octets, 7);
+    CHECK_EQUAL(whole.if_mtu, 1500);
+    CHECK_EQUAL(whole.if_in_errors, 33);
+    CHECK_EQUAL(whole.xmit_link_speed, 0);
+    CHECK_EQUAL(whole.supported_statistics, 0x10000000 | mine);
+    /* Rules of its buffer come first, and it may block. */
+    CHECK_STATUS(ask(oid, 215, &length), BUFFER_TOO_SHORT);
+    CHECK_EQUAL(length, 216);
+    CHECK_EQUAL(script.calls, 1);
+    CHECK_STATUS(ndisbridge_try_query(
+                     session, output.bytes, &length, net_luid, oid),
+        PENDING);
+    CHECK_EQUAL(script.calls, 1);
+    /* Rows say the same, but where nobody is to be asked. */
+    ROW(NORMAL);
+    CHECK_EQUAL(row.mtu, 1500);
+    CHECK_EQUAL(row.in_octets, 7);
+    CHECK_EQUAL(row.in_errors, 33);
+    CHECK_EQUAL(row.oper_status, NDISBRIDGE_NET_IF_OPER_STATUS_UP);
+    script.calls = 0;
+    ROW(PUBLISHED);
+    CHECK_EQUAL(row.mtu, 0);
+    CHECK_EQUAL(row.in_octets, 7);
+    CHECK_EQUAL(script.calls, 0);
+    /* A handler that fails. */
+    answer(216, 215, NDISBRIDGE_STATUS_SUCCESS);
+    told(1500, NDISBRIDGE_STATUS_INVALID_DATA);
+    answer(216, 216, NDISBRIDGE_STATUS_RESOURCES);
+    told(1500, NDISBRIDGE_STATUS_RESOURCES);
+    ROW(NORMAL);
+    CHECK_EQUAL(row.in_octets, 7);
+    CHECK_EQUAL(row.mtu, 0);
+    answer(216, 216, NDISBRIDGE_STATUS_PENDING);
+    told(1500, NDISBRIDGE_STATUS_FAILURE);
+    /* One that leaves it to what is published. */
+    for (uint32_t i = 0; i < 2; i++) {
+        answer(216, 216, i ? NDISBRIDGE_STATUS_NOT_SUPPORTED
+                           : NDISBRIDGE_STATUS_INVALID_OID);
+        whole = told(1500, NDISBRIDGE_STATUS_SUCCESS);
+        CHECK_EQUAL(script.calls, 1);
+        CHECK_EQUAL(whole.if_oper_status, NDISBRIDGE_NET_IF_OPER_STATUS_UP);
+        CHECK_EQUAL(whole.if_mtu, 0);
+        CHECK_EQUAL(whole.xmit_link_speed, NDISBRIDGE_LINK_SPEED_UNKNOWN);
+        CHECK_EQUAL(whole.supported_statistics, 0x55 | mine);
+    }
+    /* All but one member: still asked.  All: not any more. */
+    values.fields = NDISBRIDGE_PUBLISH_INFORMATION & ~(uint64_t)16;
+    CHECK_STATUS(ndisbridge_publish(session, net_luid, &values), SUCCESS);
+    answer(216, 216, NDISBRIDGE_STATUS_SUCCESS);
+    whole = told(1400, NDISBRIDGE_STATUS_SUCCESS);
+    CHECK_EQUAL(script.calls, 1);
+    CHECK_EQUAL(whole.if_mtu, 1400);
+    CHECK_EQUAL(whole.if_in_errors, 0);
+    CHECK_EQUAL(whole.supported_statistics, 0);
+    values.fields = 16;
+    CHECK_STATUS(ndisbridge_publish(session, net_luid, &values), SUCCESS);
+    whole = told(1400, NDISBRIDGE_STATUS_SUCCESS);
+    CHECK_EQUAL(script.calls, 1);
+    CHECK_EQUAL(whole.if_mtu, 0);
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 0), SUCCESS);
+    net_luid = before;
+#undef ROW
+}
+
+/* A provider without a handler for it: nobody to wait for. */
+static void test_partly_published_alone(void)
+{
+    const ndisbridge_oid_handler handler = { NDISBRIDGE_OID_GEN_VENDOR_ID, 0,
+        query_slot, NULL };
+    ndisbridge_if_provider_characteristics none =
+        kit_characteristics(NULL, NULL);
+    ndisbridge_published values = { .fields = 16,
+        .information = { .if_mtu = 1300 } };
+    ndisbridge_net_luid before = net_luid;
+    ndisbridge_interface_information whole;
+    ndisbridge_provider provider;
+    ndisbridge_mib_if_row2 row;
+    uint32_t if_index, length = sizeof whole;
+
+    CHECK_STATUS(ndisbridge_register_provider(
+                     session, &provider, &none, 0, &handler, 1),
+        SUCCESS);
+    net_luid = kit_interface(session, &if_index, provider, 0, NULL);
+    CHECK_STATUS(ask(NDISBRIDGE_OID_GEN_INTERFACE_INFO, 216, &length),
+        NOT_SUPPORTED);
+    CHECK_STATUS(ndisbridge_publish(session, net_luid, &values), SUCCESS);
+    CHECK_STATUS(ndisbridge_try_query(session, &whole, &length, net_luid,
+                     NDISBRIDGE_OID_GEN_INTERFACE_INFO),
+        SUCCESS);
+    CHECK_EQUAL(whole.if_mtu, 1300);
+    CHECK_EQUAL(
+        whole.if_oper_status, NDISBRIDGE_NET_IF_OPER_STATUS_UNKNOWN);
+    CHECK_EQUAL(whole.supported_statistics, 0x55);
+    CHECK_STATUS(ndisbridge_get_if_entry(
+                     session, &row, net_luid, NDISBRIDGE_IF_TABLE_NORMAL),
+        SUCCESS);
+    CHECK_EQUAL(row.mtu, 1300);
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 0), SUCCESS);
+    net_luid = before;
+}
+
+/* in = unicast + multicast + broadcast, once all three are published. */
+static void test_octets(ndisbridge_provider provider)
+{
+    static const struct {
+        uint32_t total_oid, total, part;
+    } ways[] = { { NDISBRIDGE_OID_GEN_BYTES_RCV, NB_FIELD_IN_OCTETS,
+                     NB_FIELD_IN_UCAST_OCTETS },
+        { NDISBRIDGE_OID_GEN_BYTES_XMIT, NB_FIELD_OUT_OCTETS,
+            NB_FIELD_OUT_UCAST_OCTETS } };
+    ndisbridge_net_luid before = net_luid;
+    ndisbridge_statistics_info statistics;
+    ndisbridge_mib_if_row2 row;
+    uint64_t number;
+    uint32_t if_index, length;
+
+    answer(0, 0, NDISBRIDGE_STATUS_NOT_SUPPORTED);
+    net_luid = kit_interface(session, &if_index, provider, 0, &script);
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint64_t total = nb_bit(ways[i].total - NB_FIELD_OPER_STATUS);
+        const uint64_t part = nb_bit(ways[i].part - NB_FIELD_OPER_STATUS);
+        ndisbridge_published values = { 0 };
+        ndisbridge_interface_information *is = &values.information;
+
+        is->if_hc_in_ucast_octets = is->if_hc_out_ucast_octets = 100;
+        is->if_hc_in_multicast_octets = is->if_hc_out_multicast_octets = 20;
+        is->if_hc_in_broadcast_octets = is->if_hc_out_broadcast_octets = 3;
+        is->if_hc_in_octets = is->if_hc_out_octets = 999;
+#define PUBLISH(bits, wanted) \
+    do { \
+        values.fields = (bits); \
+        CHECK_STATUS( \
+            ndisbridge_publish(session, net_luid, &values), SUCCESS); \
+        CHECK_STATUS(ask(ways[i].total_oid, 8, &length), SUCCESS); \
+        memcpy(&number, output.bytes, 8); \
+        CHECK_EQUAL(number, wanted); \
+    } while (0)
+        values.fields = part | part << 1;
+        CHECK_STATUS(ndisbridge_publish(session, net_luid, &values), SUCCESS);
+        CHECK_STATUS(ask(ways[i].total_oid, 8, &length), NOT_SUPPORTED);
+        PUBLISH(part << 2, 123);
+        CHECK_STATUS(
+            ask(NDISBRIDGE_OID_GEN_STATISTICS, 152, &length), SUCCESS);
+        memcpy(&statistics, output.bytes, sizeof statistics);
+        CHECK(statistics.supported_statistics
+            & (i ? NDISBRIDGE_STATISTICS_FLAGS_VALID_BYTES_XMIT
+                 : NDISBRIDGE_STATISTICS_FLAGS_VALID_BYTES_RCV));
+        CHECK_EQUAL(i ? statistics.if_hc_out_octets
+                      : statistics.if_hc_in_octets, 123);
+        /* A total that is given is kept; other values don't touch it. */
+        PUBLISH(total | part, 999);
+        PUBLISH(16, 999);
+        is->if_hc_in_ucast_octets = is->if_hc_out_ucast_octets = 200;
+        PUBLISH(part, 223);
+        PUBLISH(total, 999);
+        PUBLISH(part * 7, 223);
+#undef PUBLISH
+    }
+    CHECK_STATUS(ndisbridge_get_if_entry(
+                     session, &row, net_luid, NDISBRIDGE_IF_TABLE_PUBLISHED),
+        SUCCESS);
+    CHECK_EQUAL(row.in_octets, 223);
+    CHECK_EQUAL(row.out_octets, 223);
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 0), SUCCESS);
+    net_luid = before;
+}
+
+/* Registration says what is supported; counters that are published add. */
+static void test_supported_statistics(ndisbridge_provider provider)
+{
+    const uint32_t error = NDISBRIDGE_STATISTICS_RCV_ERROR_SUPPORTED;
+    ndisbridge_net_luid before = net_luid;
+    ndisbridge_published values = { .fields = 16 };
+    uint32_t if_index;
+
+    answer(0, 0, NDISBRIDGE_STATUS_NOT_SUPPORTED);
+    net_luid = kit_interface(session, &if_index, provider, 0, &script);
+#define SUPPORTED(bits, wanted) \
+    do { \
+        values.fields = (bits); \
+        CHECK_STATUS( \
+            ndisbridge_publish(session, net_luid, &values), SUCCESS); \
+        CHECK_EQUAL(told(0, NDISBRIDGE_STATUS_SUCCESS).supported_statistics, \
+            wanted); \
+    } while (0)
+    SUPPORTED(16, 0x55);
+    SUPPORTED(nb_bit(NB_FIELD_IN_ERRORS - NB_FIELD_OPER_STATUS),
+        0x55 | error);
+    values.information.supported_statistics = 2;
+    SUPPORTED(nb_bit(NB_FIELD_SUPPORTED_STATISTICS - NB_FIELD_OPER_STATUS),
+        2);
+    SUPPORTED(nb_bit(NB_FIELD_IN_OCTETS - NB_FIELD_OPER_STATUS), 2);
+#undef SUPPORTED
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 0), SUCCESS);
+    net_luid = before;
+}
+
 static void test_publish_arguments(void)
 {
     ndisbridge_published values = { 0 }, many[3] = { 0 };
@@ -592,6 +960,9 @@ static void test_publish_arguments(void)
     CHECK_EQUAL(done, 1);
     CHECK_STATUS(
         ndisbridge_publish_many(session, &done, luids, 3, &values, 12),
+        INVALID_PARAMETER);
+    CHECK_STATUS(
+        ndisbridge_publish_many(session, &done, luids, 3, &values, 16),
         INVALID_PARAMETER);
 }
 
@@ -673,6 +1044,144 @@ static void test_many(ndisbridge_provider provider)
         CHECK_STATUS(ndisbridge_deregister_interface(
                          session, if_indexes[i], 0),
             SUCCESS);
+}
+
+/* Answers that are written in place are aligned; a batch of which nothing is
+ * tried says so for each. */
+static void test_many_arguments(void)
+{
+    static const uint32_t in_place[] = { VARIABLE, PRIVATE,
+        NDISBRIDGE_OID_GEN_SUPPORTED_LIST,
+        NDISBRIDGE_OID_802_3_MULTICAST_LIST };
+    ndisbridge_session *closed = check_open(NULL);
+    ndisbridge_net_luid luids[2] = { net_luid, net_luid };
+    ndisbridge_status statuses[2];
+    uint32_t lengths[2];
+    uint64_t answers[8];
+
+    answer(12, 12, NDISBRIDGE_STATUS_SUCCESS);
+#define MANY(of, stride, count, oid) \
+    (memset(statuses, 0x77, sizeof statuses), \
+        memset(lengths, 0x77, sizeof lengths), \
+        ndisbridge_query_many(of, answers, stride, lengths, statuses, luids, \
+            count, oid))
+#define ALL(status) \
+    do { \
+        for (uint32_t k_ = 0; k_ < 2; k_++) { \
+            CHECK_STATUS(statuses[k_], status); \
+            CHECK_EQUAL(lengths[k_], 0); \
+        } \
+    } while (0)
+    for (uint32_t i = 0; i < 4; i++) {
+        for (uint32_t stride = 12; stride <= 24; stride++) {
+            script.calls = 0;
+            if (stride % 8 == 0) {
+                CHECK_STATUS(
+                    MANY(session, stride, 2, in_place[i]), SUCCESS);
+                CHECK_EQUAL(script.calls, 2);
+                CHECK_EQUAL(lengths[1], 12);
+                continue;
+            }
+            CHECK_STATUS(
+                MANY(session, stride, 2, in_place[i]), INVALID_PARAMETER);
+            ALL(INVALID_PARAMETER);
+            CHECK_EQUAL(script.calls, 0);
+            CHECK_STATUS(MANY(session, stride, 1, in_place[i]), SUCCESS);
+            CHECK_STATUS(MANY(session, stride, 0, in_place[i]), SUCCESS);
+        }
+    }
+    CHECK_STATUS(ndisbridge_session_close(closed, 0), SUCCESS);
+    CHECK_STATUS(MANY(closed, 16, 2, VARIABLE), INVALID_STATE);
+    ALL(INVALID_STATE);
+    CHECK_STATUS(ndisbridge_query_many(session, NULL, 8, NULL, statuses,
+                     luids, 2, VARIABLE),
+        INVALID_PARAMETER);
+    ALL(INVALID_PARAMETER);
+    CHECK_STATUS(ndisbridge_query_many(session, answers, 8, lengths, NULL,
+                     luids, 2, VARIABLE),
+        INVALID_PARAMETER);
+    CHECK_STATUS(ndisbridge_session_destroy(closed), SUCCESS);
+#undef MANY
+#undef ALL
+}
+
+/* ---- a table that changes while it is read ----------------------------- */
+
+enum { COMERS = 24, READS = 3000 };
+
+static atomic_bool all_read;
+
+/* Keeps a few interfaces coming and going, so that records are used again
+ * for other ifIndexes. */
+static void *come_and_go(void *argument)
+{
+    ndisbridge_provider provider = *(ndisbridge_provider *)argument;
+    uint32_t indexes[COMERS], if_indexes[COMERS] = { 0 };
+
+    CHECK_STATUS(ndisbridge_allocate_net_luid_indexes(
+                     session, indexes, COMERS, 131),
+        SUCCESS);
+    while (!atomic_load(&all_read)) {
+        for (uint32_t i = 0; i < COMERS; i++) {
+            if_indexes[i] = 0;
+            CHECK_STATUS(kit_register(session, &if_indexes[i], provider,
+                             kit_luid(131, indexes[i]), 0, &script),
+                SUCCESS);
+        }
+        for (uint32_t i = COMERS; i-- > 0;)
+            CHECK_STATUS(ndisbridge_deregister_interface(
+                             session, if_indexes[i], 0),
+                SUCCESS);
+    }
+    return NULL;
+}
+
+static void test_changing_table(ndisbridge_provider provider)
+{
+    static ndisbridge_mib_if_row2 rows[4 * COMERS];
+    nb_interface_slot *stale;
+    pthread_t comers[2];
+    ndisbridge_status status;
+    uint32_t ahead, if_index, count, not_ascending = 0;
+
+    /* A reader that has found a record just before it became another's sees
+     * a slot that leads to it: here is one that stays. */
+    kit_interface(session, &if_index, provider, 0, &script);
+    ahead = if_index + 1;
+    stale = nb_table_index_slot(&session->table, ahead);
+    REQUIRE(stale != NULL && nb_load_acquire(stale) == NULL);
+    nb_store_release(
+        stale, nb_table_find_if_index(&session->table, if_index));
+    count = 4;
+    CHECK_STATUS(ndisbridge_get_if_table(
+                     session, rows, &count, NDISBRIDGE_IF_TABLE_PUBLISHED),
+        SUCCESS);
+    CHECK_EQUAL(count, 2);
+    CHECK_EQUAL(rows[1].interface_index, if_index);
+    nb_store_release(stale, NULL);
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 0), SUCCESS);
+
+    atomic_store(&all_read, false);
+    for (uint32_t i = 0; i < 2; i++)
+        REQUIRE(pthread_create(&comers[i], NULL, come_and_go, &provider) == 0);
+    for (uint32_t i = 0; i < READS / CHECK_SLOWNESS; i++) {
+        count = 4 * COMERS;
+        status = ndisbridge_get_if_table(
+            session, rows, &count, NDISBRIDGE_IF_TABLE_PUBLISHED);
+        /* ifIndexes go up: a reader may follow those who come. */
+        if (status != NDISBRIDGE_STATUS_SUCCESS) {
+            CHECK_STATUS(status, BUFFER_TOO_SHORT);
+            count = 4 * COMERS;
+        }
+        for (uint32_t j = 1; j < count; j++)
+            not_ascending +=
+                rows[j].interface_index <= rows[j - 1].interface_index;
+    }
+    CHECK_EQUAL(not_ascending, 0);
+    atomic_store(&all_read, true);
+    for (uint32_t i = 0; i < 2; i++)
+        pthread_join(comers[i], NULL);
 }
 
 static void test_catalog(void)
@@ -800,8 +1309,16 @@ int main(void)
     test_rules();
     test_sets();
     test_slots();
+    test_flags();
     test_facts();
+    test_addresses(provider);
     test_many(provider);
+    test_many_arguments();
+    test_changing_table(provider);
+    test_partly_published(provider);
+    test_partly_published_alone();
+    test_octets(provider);
+    test_supported_statistics(provider);
     test_published();
     test_publish_arguments();
     test_catalog();
