@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 
 from . import _native
-from .constants import IfType
+from .constants import NET_LUID_INDEX_MAX, IfType
 from .exceptions import InvalidParameterError
 
 _NDISKD = re.compile(r"([0-9a-f]{1,4}):([0-9a-f]{1,6})", re.IGNORECASE)
+_NUMBER = re.compile(r"0x([0-9a-f]{1,16})|([0-9]{1,20})", re.IGNORECASE)
 
 
 class NetLuid(int):
@@ -38,7 +39,7 @@ class NetLuid(int):
 
         Args:
             if_type: IANA ifType, 1 .. 65535.
-            net_luid_index: 0 .. 0xFFFFFF.
+            net_luid_index: 0 .. NET_LUID_INDEX_MAX (0xFFFFFF).
 
         Raises:
             InvalidParameterError: One of them is out of range.
@@ -61,16 +62,13 @@ class NetLuid(int):
         pair = _NDISKD.fullmatch(text)
         if pair is not None:
             return cls.make(int(pair[1], 16), int(pair[2], 16))
-        try:
-            if text[:2].lower() == "0x":
-                number = int(text[2:], 16)
-            else:
-                number = int(text, 10)
-        except ValueError:
+        digits = _NUMBER.fullmatch(text)
+        if digits is None:
             raise InvalidParameterError(
                 f"{text!r} is not a NET_LUID: give a name such as "
                 "ethernet_32768, or a number"
-            ) from None
+            )
+        number = int(digits[1], 16) if digits[1] else int(digits[2])
         if not 0 < number >> 48 <= 0xFFFF or number & 0xFFFFFF:
             raise InvalidParameterError(
                 f"{text!r} is not a NET_LUID: bits 48 to 63 hold its IfType, "
@@ -86,7 +84,7 @@ class NetLuid(int):
     @property
     def net_luid_index(self) -> int:
         """0 .. 0xFFFFFF, unique among the NET_LUIDs of the IfType."""
-        return (self >> 24) & 0xFFFFFF
+        return (self >> 24) & NET_LUID_INDEX_MAX
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ thread.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from .constants import LINK_SPEED_UNKNOWN, IfOperStatus
 
@@ -71,14 +71,14 @@ def time_ticks(milliseconds: int, agent_start: int) -> int:
 
 
 def if_stack_rows(
-    rows: Iterable[tuple[int, int]], if_indexes: Iterable[int]
+    rows: Iterable[tuple[int, int]] | memoryview, if_indexes: Iterable[int]
 ) -> list[tuple[int, int]]:
     """
     ifStackTable: the rows of a stack with those that mark its ends.
 
     Args:
-        rows: (higher, lower) pairs of ifIndexes, such as
-            :meth:`Session.if_stack_table` has.
+        rows: (higher, lower) pairs of ifIndexes, or what
+            :meth:`Session.if_stack_table` returns.
         if_indexes: All registered ifIndexes.
 
     Returns:
@@ -86,7 +86,9 @@ def if_stack_rows(
         every x with nothing below it, ordered by (higher, lower).  With the
         members of each swapped it is ifInvStackTable (RFC 2864).
     """
-    found = {(int(higher), int(lower)) for higher, lower in rows}
+    # Python does not iterate over memory of two dimensions.
+    pairs: Any = rows.tolist() if isinstance(rows, memoryview) else rows
+    found = {(int(higher), int(lower)) for higher, lower in pairs}
     has_higher = {lower for _, lower in found}
     has_lower = {higher for higher, _ in found}
     for if_index in if_indexes:

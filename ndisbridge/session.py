@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +21,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from .constants import IfIndexPolicy, IfTableLevel, IndexState
-from .exceptions import ForkedError, InvalidStateError, NdisTimeoutError
+from .constants import (
+    NET_LUID_INDEX_MAX,
+    IfIndexPolicy,
+    IfTableLevel,
+    IndexState,
+    StatusCode,
+)
+from .exceptions import (
+    ForkedError,
+    InterfaceNotFoundError,
+    InvalidParameterError,
+    InvalidStateError,
+    error_for,
+)
 from .net_luid import NetLuid
 from .persistence import IdentityRecord, Store, open_store
 from .provider import Handler, Identity, Interface, OidHandler, Provider
@@ -36,9 +50,45 @@ if TYPE_CHECKING:
     from ._fastcall import IndexSpace
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+#: What handlers may still be using of sessions that were dropped unclosed.
+_leaked: dict[_native.Core, tuple[Store, object]] = {}
+#: Held while a store is opened, and by fork(): a child must not inherit the
+#: lock of a store that nobody knows of yet.
+_opening = threading.RLock()
 
 #: Seconds that the end of the interpreter waits for running handlers.
 _EXIT_TIMEOUT = 2.0
+#: Seconds within which one closer's thread notes what another's has seen.
+_MOMENT = 1.0
+
+
+def _milliseconds(seconds: float | None) -> int:
+    """
+    A timeout for C: the session's own if None, the longest there is for
+    inf.
+    """
+    if seconds is None:
+        return _native.TIMEOUT_DEFAULT
+    if math.isnan(seconds):
+        raise ValueError("a timeout is a number of seconds")
+    longest = _native.TIMEOUT_DEFAULT - 1
+    return round(min(max(seconds * 1000, 0), longest))
+
+
+def _check_if_type(if_type: int) -> None:
+    if not 0 < if_type <= 0xFFFF:
+        raise InvalidParameterError(
+            f"there is no IfType {if_type}: it is 1 .. 65535"
+        )
+
+
+def _check_index(if_type: int, net_luid_index: int) -> None:
+    _check_if_type(if_type)
+    if not 0 <= net_luid_index <= NET_LUID_INDEX_MAX:
+        raise InvalidParameterError(
+            f"there is no NET_LUID index {net_luid_index}: it is "
+            f"0 .. {NET_LUID_INDEX_MAX}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +135,10 @@ class QueryResults(Sequence[Any]):
         return len(self.statuses)
 
     def __getitem__(self, i: Any) -> Any:
+        places = range(len(self))
         if isinstance(i, slice):
-            return [self[j] for j in range(*i.indices(len(self)))]
-        if i < 0:
-            i += len(self)
-        if not 0 <= i < len(self):
-            raise IndexError(i)
+            return [self[place] for place in places[i]]
+        i = places[i]
         if self.statuses[i] != 0:
             return None
         from .structures import decode
@@ -110,9 +158,11 @@ class Session:
             Store`, or nothing: then identities last as long as the session.
         if_index_policy: How ifIndexes are chosen that nobody asked for.
         wait_timeout: Seconds that closing and deregistering wait for
-            running handlers.
+            running handlers; inf for as long as possible.
 
     Raises:
+        ValueError: wait_timeout is negative.
+        InvalidParameterError: There is no such policy.
         StoreError: The store can't be opened; its subclasses say why, and
             the message names the file and the cure.
 
@@ -129,39 +179,47 @@ class Session:
     ...     session.free_net_luid_index(6, index)
     """
 
+    # Until it is open, and where it never gets as far.
+    _closed = True
+
     def __init__(
         self,
-        store: str | os.PathLike[str] | Store | None = None,
+        store: str | bytes | os.PathLike[str] | Store | None = None,
         *,
         if_index_policy: int = IfIndexPolicy.STICKY,
         wait_timeout: float = 12.0,
     ) -> None:
-        self._closed = True  # until it is open
-        if store is None or isinstance(store, (str, os.PathLike)):
-            self._store: Store = open_store(store)
-        else:
-            self._store = store
+        if wait_timeout < 0:
+            raise ValueError("wait_timeout is a number of seconds, 0 or more")
+        # To C 0 is its own default.
+        wait_timeout_ms = max(1, _milliseconds(wait_timeout))
+        self._pid = os.getpid()
+        self._spaces: dict[int, IndexSpace] = {}
+        # What may be in the core, with what its handlers are called with.
+        self._interfaces: dict[Interface, object] = {}
+        # Those of them of which only the core can say whether they are:
+        # being deregistered, maybe by the handlers that still run.
+        self._uncertain: set[Interface] = set()
+        self._registrations = 0  # calls of the core that are under way
+        self._closers: list[None] = []  # likewise
+        self._make_locks()
+        with _opening:
+            if store is None or isinstance(store, (str, bytes, os.PathLike)):
+                self._store: Store = open_store(store)
+            else:
+                self._store = store
+            _sessions.add(self)
         try:
             self._core = _native.Core(
                 self._store,
                 leases=self._store.leases,
                 if_index_policy=if_index_policy,
                 if_index_first=self._store.if_index_first,
-                wait_timeout_ms=max(1, round(wait_timeout * 1000)),
+                wait_timeout_ms=wait_timeout_ms,
             )
         except BaseException:
             self._store.close()
             raise
-        self._pid = os.getpid()
-        self._closers = 0
-        self._closers_lock = threading.Lock()
-        self._spaces: dict[int, IndexSpace] = {}
-        # Interfaces with what their handlers are called with, which must
-        # outlive them; of one that a running handler completes, nobody
-        # learns when.
-        self._interfaces: dict[int, tuple[Interface, object]] = {}
-        self._completing: list[object] = []
-        self._closed = False
         fast = self._core.fast
         self._query_plain = fast.query_plain
         #: query_bytes(net_luid, oid) -> bytes: the answer as it lies in
@@ -170,7 +228,13 @@ class Session:
         #: get_interface_index_from_net_luid(net_luid) -> int
         #: (NdisIfGetInterfaceIndexFromNetLuid), a bound builtin.
         self.get_interface_index_from_net_luid = fast.get_if_index
-        _sessions.add(self)
+        if os.getpid() == self._pid:  # not in a child forked meanwhile
+            self._closed = False
+
+    def _make_locks(self) -> None:
+        """Also in a child of fork(): who held them is not there."""
+        self._lock = threading.RLock()
+        self._ending = threading.RLock()
 
     # -- life
 
@@ -195,51 +259,59 @@ class Session:
         deregister interfaces and providers, give the leases back.
 
         Args:
-            timeout: Seconds to wait; the session's wait_timeout if None.
+            timeout: Seconds to wait, inf for as long as possible; the
+                session's wait_timeout if None.
 
         Raises:
             NdisTimeoutError: A handler still runs; close again to go on
                 waiting.
+            InvalidStateError: A handler, or a hook of the store, asks: the
+                session stays as it is.
+            StoreError: The store failed at the end; the session is closed
+                all the same.
 
         Closing a closed session does nothing, nor does closing one that
-        came through ``fork()``.
+        came through ``fork()``.  While another thread closes it, it waits
+        for that.
         """
-        if self._closed:
-            return
         if os.getpid() != self._pid:
             self._closed = True
             return
-        milliseconds = (
-            0xFFFFFFFF if timeout is None else max(0, round(timeout * 1000))
-        )
-        with self._closers_lock:
-            self._closers += 1
+        if self._closed:
+            with self._ending:
+                return
+        self._closers.append(None)
         try:
-            self._core.close(milliseconds)
-            self._closed = True
-        except InvalidStateError:
-            # From a handler or a hook the session stays open; with another
-            # thread closing it, it is that one's to finish.
-            if not self._closed and self._closers == 1:
-                raise
-            return
-        except NdisTimeoutError:
-            raise
-        except BaseException:
-            # A hook of the store failed; the core is closed all the same.
-            self._end()
-            raise
+            closed = self._core.close(_milliseconds(timeout))
+            if not closed and not self._is_closed_by_another():
+                raise InvalidStateError(
+                    "a handler or a hook cannot close its session"
+                )
         finally:
-            with self._closers_lock:
-                self._closers -= 1
-        self._end()
+            self._closers.pop()
+            # Only then: whatever else was raised, handlers may run.
+            if self._core.closed:
+                self._end()
+
+    def _is_closed_by_another(self) -> bool:
+        """
+        Whether another thread has closed the core.  It may not have noted
+        it yet; that a handler or a hook asks looks the same until then.
+        """
+        deadline = time.monotonic() + _MOMENT
+        while len(self._closers) > 1 and time.monotonic() < deadline:
+            if self._core.closed:
+                break
+            time.sleep(0.001)
+        return self._core.closed
 
     def _end(self) -> None:
-        self._closed = True
-        self._interfaces.clear()
-        self._completing.clear()
-        _sessions.discard(self)
-        self._store.close()
+        with self._ending:
+            self._closed = True
+            self._interfaces.clear()
+            self._uncertain.clear()
+            _sessions.discard(self)
+            self._store.close()
 
     def __enter__(self) -> Session:
         return self
@@ -253,13 +325,21 @@ class Session:
         self.close()
 
     def __del__(self) -> None:
-        if self._closed or os.getpid() != getattr(self, "_pid", 0):
+        if self._closed or os.getpid() != self._pid:
             return
-        warnings.warn(
-            f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2
-        )
-        with contextlib.suppress(Exception):
+        text = f"unclosed {self!r}"
+        # A handler may be running, and may be what drops the session: what
+        # it uses is let go of when the core is closed, or never.
+        _leaked[self._core] = self._store, self._interfaces
+        try:
             self.close(0)
+        except Exception as error:
+            text = f"{text}: {error}"
+        if self._core.closed:
+            del _leaked[self._core]
+        else:
+            text = f"{text}; it is leaked, and its interfaces stay"
+        warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -279,10 +359,16 @@ class Session:
         The NET_LUID indexes of one IfType, as an object whose
         ``allocate()`` and ``free(net_luid_index)`` are bound builtins: one
         C call each, for loops.
+
+        Args:
+            if_type: IANA ifType, 1 .. 65535.
+
+        Raises:
+            InvalidParameterError: There is no such IfType.
         """
         space = self._spaces.get(if_type)
         if space is None:
-            NetLuid.make(if_type, 0)  # refuses what is no IfType
+            _check_if_type(if_type)
             space = self._core.index_space(if_type)
             self._spaces[if_type] = space
         return space
@@ -335,10 +421,11 @@ class Session:
             ResourcesError: So many are not left.
             StoreError: A lease was needed, and the store refused it.
         """
-        NetLuid.make(if_type, 0)
+        _check_if_type(if_type)
         if out is None:
-            if count is None or not 0 <= count <= 1 << 24:
-                raise ValueError("count must be 0 .. 16777216")
+            most = NET_LUID_INDEX_MAX + 1
+            if count is None or not 0 <= count <= most:
+                raise ValueError(f"count must be 0 .. {most}")
             out = _native.new_indexes(count)
         elif count is not None:
             raise TypeError("give count or out, not both")
@@ -359,9 +446,10 @@ class Session:
 
         Raises:
             InvalidParameterError: Some were not allocated here; the others
-                have been freed.
+                have been freed.  Of ints of which one is out of range none
+                is.
         """
-        NetLuid.make(if_type, 0)
+        _check_if_type(if_type)
         return self._core.free_many(if_type, indexes)
 
     def claim_net_luid_index(self, if_type: int, net_luid_index: int) -> None:
@@ -369,23 +457,44 @@ class Session:
         Take a given index, for an interface that lives as long as the
         session.
 
+        Args:
+            if_type: IANA ifType, 1 .. 65535.
+            net_luid_index: 0 .. NET_LUID_INDEX_MAX.
+
         Raises:
             InUseError: It is taken, here or by another session.
             InvalidParameterError: It is out of range.
         """
-        NetLuid.make(if_type, net_luid_index)
+        _check_index(if_type, net_luid_index)
         self._core.claim(if_type, net_luid_index)
 
     def test_net_luid_index(
         self, if_type: int, net_luid_index: int
     ) -> IndexState:
-        """What this session knows of an index, at one moment."""
-        NetLuid.make(if_type, net_luid_index)
+        """
+        What this session knows of an index, at one moment.
+
+        Args:
+            if_type: IANA ifType, 1 .. 65535.
+            net_luid_index: 0 .. NET_LUID_INDEX_MAX.
+
+        Raises:
+            InvalidParameterError: One of them is out of range.
+        """
+        _check_index(if_type, net_luid_index)
         return IndexState(self._core.test(if_type, net_luid_index))
 
     def count_net_luid_indexes(self, if_type: int) -> IndexCounts:
-        """Count the indexes of one IfType in this session."""
-        NetLuid.make(if_type, 0)
+        """
+        Count the indexes of one IfType in this session.
+
+        Args:
+            if_type: IANA ifType, 1 .. 65535.
+
+        Raises:
+            InvalidParameterError: There is no such IfType.
+        """
+        _check_if_type(if_type)
         return IndexCounts(**self._core.count(if_type))
 
     def retain_net_luid_indexes(self, if_type: int, indexes: Any) -> None:
@@ -402,21 +511,31 @@ class Session:
         Raises:
             InvalidParameterError: One is not allocated here, or is given
                 twice.
+            StoreUncertainError: The disk failed in the commit: they may be
+                retained.  Don't free them.
             StoreError: The store refused; all are allocated as before.
         """
-        NetLuid.make(if_type, 0)
+        _check_if_type(if_type)
         self._core.retain(if_type, indexes)
 
     def release_net_luid_indexes(self, if_type: int, indexes: Any) -> None:
         """
-        Give retained indexes up for good, all or none, in one transaction.
+        Give retained indexes up for good, all or none, in one transaction
+        (NdisIfFreeNetLuidIndex).
+
+        Args:
+            if_type: IANA ifType, 1 .. 65535.
+            indexes: A buffer of uint32, or ints.
 
         Raises:
             InUseError: One is the NET_LUID of a registered interface.
-            InvalidParameterError: One is not retained.
+            InvalidParameterError: One is not retained, by what this session
+                knows.
+            NotRetainedError: So says the store; or one is an identity's,
+                and goes with that.
             StoreError: The store refused; all stay retained.
         """
-        NetLuid.make(if_type, 0)
+        _check_if_type(if_type)
         self._core.release(if_type, indexes)
 
     def trim(self) -> int:
@@ -426,6 +545,9 @@ class Session:
 
         Returns:
             Number of blocks.
+
+        Raises:
+            StoreError: The store refused some; those stay here.
         """
         return self._core.trim()
 
@@ -462,17 +584,26 @@ class Session:
     def identities(
         self, *, compartment: str | None = None, provider: str | None = None
     ) -> Iterator[IdentityRecord]:
-        """All retained identities, of every process on the store."""
+        """
+        All retained identities, of every process on the store.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
         self._check_process()
-        yield from self._store.identities(compartment, provider)
+        return iter(self._store.identities(compartment, provider))
 
     def release(self, identity: Identity | IdentityRecord) -> None:
         """
-        Give an identity up for good, whoever's it was.
+        Give an identity up for good, whoever's it was
+        (NdisIfFreeNetLuidIndex).
 
         Raises:
             IdentityInUseError: Another process has it registered.
             InUseError: It is registered here.
+            NotRetainedError, InvalidParameterError: It is released already,
+                or ends with another session.
+            StoreError: The store refused; it is kept.
         """
         self._check_process()
         record = (
@@ -491,15 +622,25 @@ class Session:
 
     @property
     def interface_count(self) -> int:
-        """Number of interfaces registered here (ifNumber)."""
+        """
+        Number of interfaces registered here (ifNumber), with those that a
+        handler is still completing.
+
+        Raises:
+            InvalidStateError: The session is closed.
+            ForkedError: It came through ``fork()``.
+        """
         return self._core.interface_count()
 
     def get_net_luid_from_interface_index(self, if_index: int) -> NetLuid:
         """
         NET_LUID of a registered ifIndex (NdisIfGetNetLuidFromInterfaceIndex).
 
+        Args:
+            if_index: 1 .. IF_INDEX_MAX.
+
         Raises:
-            InterfaceNotFoundError: None is registered.
+            InterfaceNotFoundError: None is registered, or none can be.
         """
         return NetLuid(self._core.fast.get_net_luid(if_index))
 
@@ -510,9 +651,15 @@ class Session:
         The ends of the filter chain of an interface
         (NdisIfQueryBindingIfIndex).
 
+        Args:
+            if_index: Of any interface of the chain, 1 .. IF_INDEX_MAX.
+
         Returns:
             ifIndex and NET_LUID of the top (bound), then of the bottom
             (lowest); all the interface's own where it has no filters.
+
+        Raises:
+            InterfaceNotFoundError: It is not registered.
         """
         bound, bound_luid, lowest, lowest_luid = self._core.query_binding(
             if_index
@@ -522,13 +669,34 @@ class Session:
     def interface_table(
         self, level: int = IfTableLevel.NORMAL
     ) -> InterfaceTable:
-        """The whole interface table in one call (GetIfTable2Ex)."""
+        """
+        The whole interface table in one call (GetIfTable2Ex; ifTable and
+        ifXTable of RFC 2863).
+
+        Args:
+            level: Whether handlers are asked for what is not published.
+
+        Raises:
+            InvalidParameterError: There is no such level.
+
+        A row whose handler fails is there, with what is known without it.
+        """
         return InterfaceTable(self._core.if_table(level))
 
     def interface_entry(
         self, net_luid: int, level: int = IfTableLevel.NORMAL
     ) -> InterfaceRow:
-        """One row of the table (GetIfEntry2Ex)."""
+        """
+        One row of the table (GetIfEntry2Ex).
+
+        Args:
+            net_luid: Of a registered interface.
+            level: As for :meth:`interface_table`.
+
+        Raises:
+            InterfaceNotFoundError: It is not registered here.
+            InvalidParameterError: There is no such level.
+        """
         return InterfaceRow.from_bytes(self._core.if_entry(net_luid, level))
 
     # -- stack
@@ -538,8 +706,9 @@ class Session:
         Add a row to the interface stack (NdisIfAddIfStackEntry).
 
         Args:
-            higher: ifIndex of the interface that runs on the other.
-            lower: ifIndex of the one below.
+            higher: ifIndex of the interface that runs on the other,
+                1 .. IF_INDEX_MAX.
+            lower: ifIndex of the one below, likewise.
 
         Raises:
             InterfaceNotFoundError: One of them is not registered.
@@ -548,13 +717,20 @@ class Session:
         self._core.add_if_stack_entry(higher, lower)
 
     def delete_if_stack_entry(self, higher: int, lower: int) -> None:
-        """Delete a row if it is there (NdisIfDeleteIfStackEntry)."""
+        """
+        Delete a row if it is there (NdisIfDeleteIfStackEntry).
+
+        Args:
+            higher: ifIndex of the interface that runs on the other.
+            lower: ifIndex of the one below.
+        """
         self._core.delete_if_stack_entry(higher, lower)
 
     def if_stack_table(self, *, inverted: bool = False) -> memoryview:
         """
         The stack's rows, ordered: (higher, lower), or (lower, higher) if
-        inverted, as a memoryview of uint32 of shape (rows, 2).
+        inverted, as a memoryview of uint32 of shape (rows, 2); of shape (0,)
+        if there are none (GetIfStackTable, GetInvertedIfStackTable).
         """
         raw = self._core.stack_table(inverted)
         if not raw.nbytes:
@@ -593,11 +769,15 @@ class Session:
             net_luids: A buffer of uint64, or ints.
             oid: The OID.
             size: Bytes of room for each answer; needed where the OID has no
-                fixed size.
+                fixed size, and then rounded up to a multiple of 8.
         """
-        stride = value_size(oid) if size is None else size
+        fixed = value_size(oid)
+        stride = fixed if size is None else size
         if not stride:
             raise ValueError("this OID has no fixed size: give size")
+        if not fixed:
+            # Handlers write these in place: every answer must be aligned.
+            stride = _native.aligned(stride)
         return QueryResults(
             oid, stride, self._core.query_many(net_luids, oid, stride)
         )
@@ -619,42 +799,111 @@ class Session:
 
     # -- for the provider module
 
-    def _keep(self, interface: Interface, context: object) -> None:
-        self._interfaces[interface.net_luid] = (interface, context)
+    @contextlib.contextmanager
+    def _registering(self, kept: Mapping[Interface, object]) -> Iterator[None]:
+        """
+        Around a call of the core that registers interfaces.  They are kept,
+        with what their handlers are called with, until the core is known to
+        have refused them; after an interrupt nobody knows.
+        """
+        self._check_process()
+        self._forget_completed()
+        with self._lock:
+            self._registrations += 1
+        try:
+            self._interfaces.update(kept)
+            yield
+        except BaseException:
+            self._uncertain.update(kept.keys() & self._interfaces.keys())
+            raise
+        finally:
+            with self._lock:
+                self._registrations -= 1
+
+    def _forget(self, *interfaces: Interface) -> None:
+        for interface in interfaces:
+            self._uncertain.discard(interface)
+            self._interfaces.pop(interface, None)
+
+    def _forget_completed(self) -> None:
+        """Let go of interfaces that a handler has completed meanwhile."""
+        if not self._uncertain:
+            return
+        with self._lock:
+            # An ifIndex on its way to another interface is not asked about:
+            # by the time of the question it might be that one's.
+            if self._registrations:
+                return
+            for each in list(self._uncertain):
+                if each._if_index != 0 and not self._core.has_if_index(
+                    each._if_index
+                ):
+                    self._forget(each)
 
     def _interfaces_of(self, provider: Provider) -> list[Interface]:
         return [
             interface
-            for interface, _ in list(self._interfaces.values())
+            for interface in list(self._interfaces)
             if interface.provider is provider
         ]
 
+    def _is_here(self, interface: Interface) -> bool:
+        """Whether the core has it, and not another with its ifIndex."""
+        if interface not in self._uncertain:
+            return interface in self._interfaces
+        return not any(
+            each._if_index == interface.if_index and each is not interface
+            for each in list(self._interfaces)
+        )
+
     def _deregister(self, interface: Interface, timeout: float | None) -> None:
-        milliseconds = (
-            0xFFFFFFFF if timeout is None else max(0, round(timeout * 1000))
-        )
-        kept = self._interfaces.get(interface.net_luid)
-        completed = self._core.deregister_interface(
-            interface.if_index, milliseconds
-        )
-        if kept is not None and kept[0] is interface:
-            self._interfaces.pop(interface.net_luid, None)
-            if not completed:
-                self._completing.append(kept)
+        milliseconds = _milliseconds(timeout)
+        self._check_process()
+        self._forget_completed()
+        if not self._is_here(interface):
+            raise InterfaceNotFoundError
+        if_index = interface.if_index
+        asked_before = interface in self._uncertain
+        self._uncertain.add(interface)
+        status = self._core.deregister_interface(if_index, milliseconds)
+        if status in _native.GONE:
+            self._forget(interface)
+        elif status in _native.GOING:
+            self._uncertain.add(interface)
+        elif not asked_before:
+            self._uncertain.discard(interface)
+        if status == StatusCode.SUCCESS:
+            _native.raise_left()
+        elif status != StatusCode.PENDING:
+            raise error_for(status)
 
 
 def _at_exit() -> None:
-    for session in list(_sessions):
+    # All begin to close before one is waited for, and all have one deadline.
+    deadline = time.monotonic()
+    for wait in (0.0, _EXIT_TIMEOUT):
+        deadline += wait
+        for session in list(_sessions):
+            with contextlib.suppress(Exception):
+                session.close(max(0.0, deadline - time.monotonic()))
+    for core, (store, _) in list(_leaked.items()):
         with contextlib.suppress(Exception):
-            session.close(_EXIT_TIMEOUT)
+            core.close(0)
+            store.close()
 
 
 def _after_fork_in_child() -> None:
+    _opening.release()
     for session in list(_sessions):
         session._closed = True
+        session._make_locks()
         session._store.after_fork_in_child()
 
 
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_opening.acquire,
+        after_in_parent=_opening.release,
+        after_in_child=_after_fork_in_child,
+    )

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 import ndisbridge as ndis
-from ndisbridge import NetLuid, Oid
+from ndisbridge import NetLuid, Oid, _native
+from ndisbridge import session as session_module
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "fork"), reason="this system has no fork()"
@@ -84,7 +85,8 @@ def test_every_call_in_the_child_says_so(parent: ndis.Session) -> None:
             lambda: parent.release_net_luid_indexes(6, [index]),
             lambda: parent.trim(),
             lambda: parent.register_provider("q"),
-            lambda: list(parent.identities()),
+            lambda: parent.identities(),
+            lambda: parent.interface_count,
             lambda: parent.release(identity),
             lambda: provider.identity("new", 6),
             lambda: provider.find("k"),
@@ -199,6 +201,68 @@ def test_child_does_not_keep_the_parent_alive(store_path: Path) -> None:
     finally:
         for descriptor in (ready, say_ready, end, keep):
             os.close(descriptor)
+
+
+def test_fork_while_a_session_is_made(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that is forked just then does not keep its store locked."""
+    real = _native.Core.__init__
+    ready, say_ready = os.pipe()
+    end, keep = os.pipe()  # the grandchild lives until keep is closed
+
+    def fork() -> None:
+        if os.fork() == 0:
+            os.close(keep)
+            os.write(say_ready, b"%d" % os.getpid())
+            os.read(end, 1)
+            os._exit(0)
+
+    def slow(*args: Any, **kwargs: Any) -> None:
+        forking = threading.Thread(target=fork)
+        forking.start()
+        forking.join(30)
+        real(*args, **kwargs)
+
+    def work() -> None:
+        monkeypatch.setattr(_native.Core, "__init__", slow)
+        session = ndis.Session(store_path)
+        session.allocate_net_luid_index(6)
+        os._exit(0)  # as a crash: nothing is closed
+
+    in_child(work)
+    try:
+        grandchild = int(os.read(ready, 16))
+        os.kill(grandchild, 0)
+        with ndis.Session(store_path) as session:
+            assert len(session.store.stats().sessions) == 1
+            assert session.store.check() == []
+    finally:
+        for descriptor in (ready, say_ready, end, keep):
+            os.close(descriptor)
+
+
+def test_fork_waits_for_a_store_that_is_opened(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no moment at which a store is locked and nobody knows it."""
+    opening, forked = threading.Event(), threading.Event()
+    real = session_module.open_store
+
+    def slow(where: Any) -> Any:
+        store = real(where)
+        opening.set()
+        assert not forked.wait(0.3)
+        return store
+
+    monkeypatch.setattr(session_module, "open_store", slow)
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(ndis.Session, store_path)
+        assert opening.wait(30)
+        in_child(lambda: None)
+        forked.set()
+        with making.result(30) as session:
+            assert session.allocate_net_luid_index(6) >= 0
 
 
 def test_fork_while_threads_work(parent: ndis.Session) -> None:

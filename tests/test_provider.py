@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,11 @@ import pytest
 import ndisbridge as ndis
 from ndisbridge import IfType, InterfaceInformation, NetLuid, Oid
 from ndisbridge.persistence import NotRetainedError
+from ndisbridge.persistence.sqlite import SqliteStore
+from ndisbridge.proxy.linux import CompartmentError, LinuxHost
 
 ETHERNET = IfType.ETHERNET_CSMACD
+COUNTER = Oid.GEN_RCV_OK
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -75,12 +81,63 @@ def test_identity_keeps_its_if_type(any_session: ndis.Session) -> None:
     assert any_session.count_net_luid_indexes(131).allocated == 0
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "a\0b"])
-def test_no_such_key(session: ndis.Session, key: str) -> None:
-    """A key has 1 to 255 characters and no NUL."""
-    provider = session.register_provider("p")
+@pytest.mark.parametrize(
+    "key", ["", "x" * 256, "a\0b", "a\ud800", b"bytes", None, 5]
+)
+def test_no_such_key(any_session: ndis.Session, key: Any) -> None:
+    """A key is a str of 1 to 255 characters, no NUL, no surrogate."""
+    provider = any_session.register_provider("p")
     with pytest.raises(ndis.InvalidParameterError):
         provider.identity(key, 6)
+    with pytest.raises(ndis.InvalidParameterError):
+        provider.find(key)
+    provider.identity("x\n" * 127 + "\U0001f600", 6)
+
+
+@pytest.mark.parametrize("alias", ["x" * 257, "a\0b", "a\udfff"])
+def test_no_such_alias(any_session: ndis.Session, alias: str) -> None:
+    """An alias that no OID could tell is refused when it is given."""
+    provider = any_session.register_provider("p")
+    with pytest.raises(ndis.InvalidParameterError):
+        provider.identity("k", 6, alias=alias)
+    assert provider.find("k") is None
+    identity = provider.identity("k", 6, alias="x" * 256)
+    with pytest.raises(ndis.InvalidParameterError):
+        identity.update(alias=alias)
+    with pytest.raises(TypeError):
+        identity.update(alias=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_uncertain_commit(store_path: Path, made: bool) -> None:
+    """What nobody knows to be stored is not handed out to another."""
+
+    class Uncertain(SqliteStore):
+        on = True
+
+        def retain(self, *args: Any, **kwargs: Any) -> None:
+            if made or not self.on:
+                super().retain(*args, **kwargs)
+            if self.on:
+                raise ndis.StoreUncertainError("the disk failed")
+
+    store = Uncertain(store_path)
+    with ndis.Session(store) as session:
+        provider = session.register_provider("p")
+        with pytest.raises(ndis.StoreUncertainError):
+            provider.identity("k", 6)
+        taken = session.count_net_luid_indexes(6).allocated
+        assert taken == 1
+        store.on = False
+        found = provider.identity("k", 6)
+        new = session.allocate_net_luid_indexes(6, 4094)
+        assert found.net_luid.net_luid_index not in new
+        assert len(set(new)) == 4094
+        assert (session.count_net_luid_indexes(6).allocated) == 4095
+    with ndis.Session(store_path) as session:
+        provider = session.register_provider("p")
+        assert provider.identity("k", 6).net_luid == found.net_luid
+        assert session.store.check() == []
 
 
 def test_no_such_if_type_of_an_identity(session: ndis.Session) -> None:
@@ -310,14 +367,17 @@ def test_facts(session: ndis.Session) -> None:
     assert row.direction_type is ndis.IfDirectionType.SENDONLY
     assert row.media_type is ndis.Medium.TUNNEL
     assert row.physical_medium_type is ndis.PhysicalMedium._802_3
-    assert interface.query(Oid._802_3_CURRENT_ADDRESS) == b"\2\0\0\0\0\1"
-    assert interface.query(Oid._802_3_PERMANENT_ADDRESS) == b"\2\0\0\0\0\2"
-    assert interface.query(Oid.GEN_MEDIA_IN_USE) == ndis.Medium.TUNNEL
+    assert interface.query(Oid.GEN_MEDIA_IN_USE) == [ndis.Medium.TUNNEL]
+    with pytest.raises(ndis.NotSupportedError):
+        interface.query(Oid._802_3_CURRENT_ADDRESS)  # its medium has none
     again = provider.register_interface(
         NetLuid.make(6, session.allocate_net_luid_index(6)),
         information,
         description="other",
+        media_type=ndis.Medium._802_3,
     )
+    assert again.query(Oid._802_3_CURRENT_ADDRESS) == b"\2\0\0\0\0\1"
+    assert again.query(Oid._802_3_PERMANENT_ADDRESS) == b"\2\0\0\0\0\2"
     row = session.interface_entry(again.net_luid)
     assert (row.description, row.network_guid) == ("other", network)
 
@@ -386,6 +446,244 @@ def test_register_many(any_session: ndis.Session) -> None:
     assert any_session.interface_count == 0
 
 
+def test_register_many_of_other_lengths(session: ndis.Session) -> None:
+    """Too few or too many facts or ifIndexes are refused, before C runs."""
+    provider = session.register_provider("p")
+    identities = [provider.identity(f"port/{n}", 6) for n in range(40)]
+    facts = [InterfaceInformation()] * 41
+    for information, if_indexes in (
+        (facts[:40], [0]),
+        (facts[:40], [0] * 41),
+        (facts[:39], [0] * 40),
+        (facts, [0] * 40),
+    ):
+        with pytest.raises(ndis.InvalidParameterError, match="40"):
+            provider.register_interfaces(identities, information, if_indexes)
+    assert session.interface_count == 0
+    assert not session._interfaces
+    done = provider.register_interfaces(
+        identities, facts[:40], [-1, *[0] * 38, 1 << 40]
+    )
+    assert isinstance(done[0], ndis.InvalidParameterError)
+    assert isinstance(done[39], ndis.InvalidParameterError)
+    assert session.interface_count == len(session._interfaces) == 38
+
+
+def test_register_many_of_no_provider(session: ndis.Session) -> None:
+    """What was not tried at all is not kept either."""
+    provider = session.register_provider("p")
+    identity = provider.identity("k", 6)
+    provider.deregister()
+    with pytest.raises(ndis.InvalidParameterError):
+        provider.register_interfaces([identity], [InterfaceInformation()], [0])
+    with pytest.raises(ndis.InvalidParameterError):
+        provider.register_interface(identity)
+    assert not session._interfaces
+    assert not session._uncertain
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("registered", [False, True])
+def test_interrupted_registration(
+    session: ndis.Session,
+    monkeypatch: pytest.MonkeyPatch,
+    many: bool,
+    registered: bool,
+) -> None:
+    """Ctrl-C around the call of the core frees nothing that it may use."""
+    provider = session.register_provider("p", oids={COUNTER: lambda c, o: 5})
+    identity = provider.identity("k", 6)
+    name = "register_interfaces" if many else "register_interface"
+    real = getattr(session._core, name)
+
+    def interrupted(*args: Any) -> None:
+        if registered:
+            real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session._core, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        if many:
+            provider.register_interfaces(
+                [identity], [InterfaceInformation()], [0]
+            )
+        else:
+            provider.register_interface(identity)
+    monkeypatch.undo()
+    gc.collect()
+    assert [bytes(96) for _ in range(1000)]
+    assert session.interface_count == registered
+    if registered:
+        assert session.query(identity.net_luid, COUNTER) == 5
+    else:
+        provider.register_interface(identity)
+    with provider:
+        pass
+    assert session.interface_count == 0
+
+
+@pytest.mark.parametrize("policy", list(ndis.IfIndexPolicy))
+def test_stale_interface_ends_nobody_else(policy: int) -> None:
+    """An interface that is gone does not take another's ifIndex with it."""
+    with ndis.Session(if_index_policy=policy) as session:
+        provider = session.register_provider("p")
+        one, other = (
+            NetLuid.make(6, i) for i in session.allocate_net_luid_indexes(6, 2)
+        )
+        stale = provider.register_interface(one, if_index=7)
+        stale.deregister()
+        living = provider.register_interface(other, if_index=7)
+        again = provider.register_interface(one)
+        with pytest.raises(ndis.InterfaceNotFoundError):
+            stale.deregister()
+        with stale:
+            pass
+        assert session.interface_count == 2
+        assert living.if_index == 7
+        for each in (living, again):
+            each.deregister()
+
+
+def test_deregistered_again_while_it_goes(session: ndis.Session) -> None:
+    """After a timeout it can be waited for again, but ends nobody else."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait(context: Any, oid: int) -> int:
+        inside.set()
+        assert go_on.wait(30)
+        return 5
+
+    provider = session.register_provider("p", oids={COUNTER: wait})
+    one, other = (
+        NetLuid.make(6, i) for i in session.allocate_net_luid_indexes(6, 2)
+    )
+    slow = provider.register_interface(one, if_index=7)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(slow.query, COUNTER)
+        assert inside.wait(30)
+        for _ in range(2):
+            with pytest.raises(ndis.NdisTimeoutError):
+                slow.deregister(0)
+        assert session.interface_count == 1
+        go_on.set()
+        assert asked.result(30) == 5
+    living = provider.register_interface(other, if_index=7)
+    with pytest.raises(ndis.InterfaceNotFoundError):
+        slow.deregister()
+    assert session.interface_count == 1
+    living.deregister()
+
+
+def test_completed_interfaces_are_forgotten(session: ndis.Session) -> None:
+    """What handlers have completed is let go of by the next call."""
+    inside, go_on = threading.Event(), threading.Event()
+    targets: list[ndis.Interface] = []
+
+    def wait(context: Any, oid: int) -> int:
+        inside.set()
+        assert go_on.wait(30)
+        return 5
+
+    def end(context: Any, oid: int) -> int:
+        targets[-1].deregister()
+        return 1
+
+    busy = session.register_provider("busy", oids={COUNTER: wait})
+    ender = session.register_provider("ender", oids={COUNTER: end})
+    indexes = list(session.allocate_net_luid_indexes(6, 5))
+    ending = ender.register_interface(NetLuid.make(6, indexes.pop()))
+    with ThreadPoolExecutor(1) as pool:
+        for index in indexes:
+            inside.clear()
+            go_on.clear()
+            target = busy.register_interface(NetLuid.make(6, index))
+            targets.append(target)
+            asked = pool.submit(target.query, COUNTER)
+            assert inside.wait(30)
+            assert ending.query(COUNTER) == 1
+            assert target in session._interfaces  # its handler still runs
+            assert session.interface_count == 2
+            go_on.set()
+            assert asked.result(30) == 5
+            assert len(session._interfaces) <= 2
+    ending.deregister()
+    assert not session._interfaces
+    assert not session._uncertain
+
+
+def test_if_index_in_a_handler_that_is_early(
+    session: ndis.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler that runs before it is all told knows its ifIndex."""
+    provider = session.register_provider(
+        "p", oids={COUNTER: lambda context, oid: context.if_index}
+    )
+    luid = NetLuid.make(6, session.allocate_net_luid_index(6))
+    real, early = session._core.register_interface, []
+
+    def register(*args: Any) -> Any:
+        done = real(*args)
+        early.append(session.query(luid, COUNTER))
+        return done
+
+    monkeypatch.setattr(session._core, "register_interface", register)
+    interface = provider.register_interface(luid)
+    assert early == [interface.if_index]
+    assert "?" not in repr(interface)
+
+
+def test_exceptions_keep_their_context(session: ndis.Session) -> None:
+    """What a handler raises has the context that it was raised with."""
+
+    def fail(context: Any, oid: int, value: Any = None) -> int:
+        try:
+            return 1 // 0
+        except ZeroDivisionError:
+            raise ValueError("mine")  # noqa: B904
+
+    class Handler:
+        query_object = staticmethod(fail)
+        set_object = staticmethod(fail)
+
+    provider = session.register_provider("p", Handler())
+    luid = NetLuid.make(6, session.allocate_net_luid_index(6))
+    interface = provider.register_interface(luid)
+    for call in (
+        lambda: interface.query(COUNTER),
+        lambda: session.query_bytes(luid, COUNTER),
+        lambda: interface.set(Oid.GEN_CURRENT_LOOKAHEAD, 1),
+    ):
+        try:
+            raise KeyError("the caller's")
+        except KeyError:
+            with pytest.raises(ValueError, match="mine") as caught:
+                call()
+        context = caught.value.__context__
+        assert isinstance(context, ZeroDivisionError)
+        assert caught.value.__traceback__ is not None
+
+
+def test_publish_in_a_signal_handler(session: ndis.Session) -> None:
+    """A signal handler that publishes does not spoil what it interrupts."""
+    provider = session.register_provider("p")
+    one, other = (
+        provider.register_interface(NetLuid.make(6, i))
+        for i in session.allocate_net_luid_indexes(6, 2)
+    )
+
+    class Interrupting:
+        def __index__(self) -> int:
+            other.publish(mtu=2, in_octets=2, alias="other")
+            return 1
+
+        __int__ = __index__
+
+    one.publish(alias="one", mtu=1, in_octets=Interrupting())
+    for interface, number, alias in ((one, 1, "one"), (other, 2, "other")):
+        row = session.interface_entry(interface.net_luid)
+        assert (row.mtu, row.in_octets, row.alias) == (number, number, alias)
+
+
 def test_publish(session: ndis.Session) -> None:
     """Published values answer their OIDs and stand in the table."""
     provider = session.register_provider("p")
@@ -414,8 +712,16 @@ def test_publish(session: ndis.Session) -> None:
     ):
         with pytest.raises(ndis.InvalidParameterError):
             interface.publish(**wrong)
-    for wrong in ({"mtu": 1 << 32}, {"in_octets": -1}):
-        with pytest.raises(OverflowError):
+    for wrong in (
+        {"mtu": 1 << 32},
+        {"mtu": 1 << 40},
+        {"in_octets": -1},
+        {"admin_status": -1},
+    ):
+        with pytest.raises(ndis.InvalidParameterError, match="out of range"):
+            interface.publish(**wrong)
+    for wrong in ({"alias": 5}, {"mtu": "9000"}, {"mtu": 1.5}):
+        with pytest.raises(TypeError):
             interface.publish(**wrong)
     assert session.interface_entry(luid) == row
     interface.deregister()
@@ -459,6 +765,22 @@ def test_provider_context_manager(session: ndis.Session) -> None:
     assert repr(provider) == "<ndisbridge.Provider 'p'>"
 
 
+def test_provider_leaves_although_its_store_fails(store_path: Path) -> None:
+    """Leaving a provider deregisters all, whatever the store raises."""
+
+    class Failing(SqliteStore):
+        def unconfirm(self, *args: Any) -> None:
+            raise ndis.StoreError("the disk is on fire")
+
+    with ndis.Session(Failing(store_path)) as session:
+        with pytest.raises(ndis.StoreError, match="on fire"):
+            with session.register_provider("p") as provider:
+                for n in range(3):
+                    provider.register_interface(provider.identity(f"{n}", 6))
+        assert session.interface_count == 0
+        provider.deregister()
+
+
 def test_provider_leaves_after_its_session() -> None:
     """A provider may be left when its session is closed already."""
     session = ndis.Session()
@@ -488,3 +810,26 @@ def test_two_providers_of_one_name(session: ndis.Session) -> None:
     one.register_interface(identity)
     with pytest.raises(ndis.DuplicateObjectIdError):
         other.register_interface(identity)
+
+
+def test_uncertain_adoption(
+    session: ndis.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of links whose commit is uncertain no index is handed out again."""
+    asked: list[int] = []
+
+    def retain(net_luids: Any, **kwargs: Any) -> None:
+        asked.extend(net_luids)
+        raise ndis.StoreUncertainError("the disk failed")
+
+    try:
+        host = LinuxHost(session)
+    except CompartmentError as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(session._core, "retain_net_luids", retain)
+    with host, pytest.raises(ndis.StoreUncertainError):
+        host.adopt()
+    assert asked
+    for luid in map(NetLuid, asked):
+        state = session.test_net_luid_index(luid.if_type, luid.net_luid_index)
+        assert state == ndis.IndexState.ALLOCATED

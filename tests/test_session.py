@@ -4,16 +4,24 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import itertools
+import math
+import threading
+import time
 import weakref
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ndisbridge as ndis
-from ndisbridge import IfType, IndexState, NetLuid
+from ndisbridge import IfType, IndexState, NetLuid, _native, ctypes_api
+from ndisbridge.persistence.sqlite import SqliteStore
+from ndisbridge.rfc2863 import if_stack_rows
 
 ETHERNET = IfType.ETHERNET_CSMACD
 TUNNEL = IfType.TUNNEL
@@ -60,7 +68,9 @@ def test_close_is_idempotent(any_session: ndis.Session) -> None:
     with pytest.raises(ndis.InvalidStateError):
         any_session.register_provider("late")
     with pytest.raises(ndis.InvalidStateError):
-        list(any_session.identities())
+        any_session.identities()
+    with pytest.raises(ndis.InvalidStateError):
+        _ = any_session.interface_count
 
 
 def test_every_call_is_refused_after_close(session: ndis.Session) -> None:
@@ -111,6 +121,105 @@ def test_unclosed_session_warns_and_ends(store_path: Path) -> None:
     with ndis.Session(store_path) as after:
         assert len(after.store.stats().sessions) == 1
         assert after.store.check() == []
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_interrupted_close(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch, in_time: bool
+) -> None:
+    """Ctrl-C while it closes: the session is open still, or closed whole."""
+    session = ndis.Session(store_path)
+    oid = ndis.Oid.GEN_RCV_OK
+    provider = session.register_provider("p", oids={oid: lambda c, o: 5})
+    interface = provider.register_interface(provider.identity("k", 6))
+    real = session._core.close
+
+    def interrupted(timeout_ms: int) -> None:
+        if not in_time:
+            real(timeout_ms)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session._core, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.close()
+    monkeypatch.undo()
+    if in_time:
+        assert not session.closed
+        gc.collect()
+        assert interface.query(oid) == 5
+        session.close()
+    assert session.closed
+    session.close()
+    with ndis.Session(store_path) as after:
+        assert len(after.store.stats().sessions) == 1
+        assert after.store.check() == []
+
+
+def test_close_waits_for_the_closer(store_path: Path) -> None:
+    """Who closes while another does finds the store closed too."""
+
+    class Slow(SqliteStore):
+        done = False
+
+        def close(self) -> None:
+            closing.set()
+            time.sleep(0.3)
+            super().close()
+            self.done = True
+
+    closing = threading.Event()
+    store = Slow(store_path)
+    session = ndis.Session(store)
+    first = threading.Thread(target=session.close)
+    first.start()
+    assert closing.wait(30)
+    session.close()
+    assert store.done
+    first.join(30)
+
+
+def test_close_by_a_hook_that_raises_its_statuses(store_path: Path) -> None:
+    """What a hook raises at the end is not taken for the core's answer."""
+    for error in (ndis.InvalidStateError("mine"), ndis.NdisTimeoutError()):
+        failing = Failing(error)
+        session = ndis.Session(failing.make(store_path))
+        session.allocate_net_luid_index(6)
+        failing.on = True
+        with pytest.raises(type(error)) as caught:
+            session.close()
+        assert caught.value is error
+        assert session.closed
+        failing.on = False
+
+
+def test_timeouts() -> None:
+    """inf is the longest timeout, none is negative, and NaN is none."""
+    with ndis.Session(wait_timeout=math.inf) as session:
+        provider = session.register_provider("p")
+        luid = NetLuid.make(6, session.allocate_net_luid_index(6))
+        interface = provider.register_interface(luid)
+        with pytest.raises(ValueError, match="timeout"):
+            interface.deregister(math.nan)
+        interface.deregister(math.inf)
+        provider.register_interface(luid).deregister(-1)
+        with pytest.raises(ValueError, match="timeout"):
+            session.close(math.nan)
+        session.close(math.inf)
+        assert session.closed
+    for wait_timeout in (-1, -math.inf, math.nan):
+        with pytest.raises(ValueError, match="timeout"):
+            ndis.Session(wait_timeout=wait_timeout)
+    ndis.Session(wait_timeout=0).close(1e30)
+
+
+def test_session_that_never_was() -> None:
+    """A call of Session() that fails leaves nothing to say in the end."""
+    with pytest.raises(TypeError):
+        ndis.Session(no_such_argument=1)  # type: ignore[call-arg]
+    for policy in (9, -1):
+        with pytest.raises(ndis.InvalidParameterError):
+            ndis.Session(if_index_policy=policy)
+    gc.collect()
 
 
 def test_repr_says_where_and_whether(session: ndis.Session) -> None:
@@ -176,6 +285,79 @@ def test_index_space_outlives_its_session() -> None:
         space.allocate()
     with pytest.raises(ndis.InvalidStateError):
         space.free(index)
+
+
+def test_index_space_is_made_of_a_core_only(session: ndis.Session) -> None:
+    """What is no core cannot be passed off as one."""
+    space = type(session.index_space(6))
+
+    class Fake:
+        pass
+
+    for wrong in ((str, "x", 6), ("x", 6), (Fake(), 6), (Fake, 6), (None, 6)):
+        with pytest.raises(TypeError):
+            space(*wrong)
+
+
+def test_stale_exception_is_nobodys(session: ndis.Session) -> None:
+    """What a handler raised for C code is not raised by a later call."""
+    provider = session.register_provider(
+        "p", oids={0x20101: lambda c, o: 1 / 0}
+    )
+    luid = NetLuid.make(6, session.allocate_net_luid_index(6))
+    provider.register_interface(luid)
+    closed = ndis.Session()
+    space = closed.index_space(6)
+    closed.close()
+    library = ctypes_api.load()
+    for call in (space.allocate, lambda: space.free(1)):
+        room, length = ctypes.create_string_buffer(64), ctypes.c_uint32(64)
+        status = library.ndisbridge_query(
+            session.address, room, length, int(luid), 0x20101
+        )
+        assert status == ndis.StatusCode.FAILURE
+        with pytest.raises(ndis.InvalidStateError):
+            call()
+
+
+def test_one_call_of_c_per_method(
+    session: ndis.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Methods cross into C once; tables too, once their size is known."""
+    calls: list[str] = []
+    library = _native.lib
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("ndisbridge_"):
+                calls.append(name)
+            return getattr(library, name)
+
+    provider = session.register_provider("p")
+    interfaces = [
+        provider.register_interface(NetLuid.make(6, i))
+        for i in session.allocate_net_luid_indexes(6, 100)
+    ]
+    session.interface_table()
+    monkeypatch.setattr(_native, "lib", Counting())
+    indexes = session.allocate_net_luid_indexes(6, 10)
+    for call in (
+        lambda: session.allocate_net_luid_indexes(6, 10),
+        lambda: session.claim_net_luid_index(6, 5000),
+        lambda: session.test_net_luid_index(6, 5000),
+        lambda: session.count_net_luid_indexes(6),
+        lambda: session.retain_net_luid_indexes(6, [5000]),
+        lambda: session.release_net_luid_indexes(6, [5000]),
+        lambda: session.free_net_luid_indexes(6, indexes),
+        lambda: session.interface_count,
+        lambda: session.interface_table(),
+        lambda: session.if_stack_table(),
+        lambda: interfaces[0].publish(mtu=1),
+        lambda: interfaces[0].deregister(),
+    ):
+        calls.clear()
+        call()
+        assert len(calls) == 1, calls
 
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 4096, 10_000])
@@ -281,8 +463,10 @@ def test_no_such_index(session: ndis.Session, index: int) -> None:
         session.free_net_luid_index(6, index)
     with pytest.raises(ndis.InvalidParameterError):
         session.claim_net_luid_index(6, index)
-    with pytest.raises((ndis.InvalidParameterError, OverflowError)):
+    with pytest.raises(ndis.InvalidParameterError):
         session.free_net_luid_indexes(6, [index])
+    with pytest.raises(ndis.InvalidParameterError):
+        session.test_net_luid_index(6, index)
 
 
 def test_retain_and_release(any_session: ndis.Session) -> None:
@@ -346,8 +530,6 @@ def test_trim_gives_empty_blocks_back(store_path: Path) -> None:
 
 def test_session_ends_in_a_hook_of_its_store(store_path: Path) -> None:
     """A store that calls back into its session is told it must not."""
-    from ndisbridge.persistence.sqlite import SqliteStore
-
     caught: list[BaseException] = []
 
     class Meddling(SqliteStore):
@@ -373,8 +555,6 @@ class Failing:
     """Makes stores whose hooks raise on demand."""
 
     def __init__(self, error: BaseException) -> None:
-        from ndisbridge.persistence.sqlite import SqliteStore
-
         self.error = error
         self.on = False
         self.base = SqliteStore
@@ -485,8 +665,13 @@ def test_what_a_hook_raised_does_not_linger(store_path: Path) -> None:
         provider = session.register_provider("p")
         interface = provider.register_interface(provider.identity("k", 6))
         failing.on = True
-        interface.deregister()  # the mark stays; the interface is gone
+        # The mark stays; the interface is gone, and so is its exception.
+        with pytest.raises(ndis.StoreError, match="on fire"):
+            interface.deregister()
         failing.on = False
+        assert session.interface_count == 0
+        with pytest.raises(ndis.InterfaceNotFoundError):
+            interface.deregister()
         for call in (
             lambda: session.add_if_stack_entry(1, 2),
             lambda: session.query_binding_if_index(1),
@@ -550,6 +735,12 @@ def test_if_stack_table_both_ways(session: ndis.Session) -> None:
     session.delete_if_stack_entry(c, b)
     session.delete_if_stack_entry(c, b)
     assert len(session.if_stack_table()) == 2
+    assert if_stack_rows(session.if_stack_table(), [a, b, c]) == sorted(
+        [(c, a), (b, a), (0, c), (0, b), (a, 0)]
+    )
+    session.delete_if_stack_entry(c, a)
+    session.delete_if_stack_entry(b, a)
+    assert if_stack_rows(session.if_stack_table(), [a]) == [(0, a), (a, 0)]
 
 
 def test_query_binding_of_a_filter_chain(session: ndis.Session) -> None:
@@ -602,9 +793,55 @@ def test_interface_table_is_a_buffer(session: ndis.Session) -> None:
         assert row.physical_address == bytes([2, 0, 0, 0, 0, i])
         assert row == session.interface_entry(row.net_luid)
     assert table[-1].if_index == table[49].if_index
-    with pytest.raises(IndexError):
-        table[50]
+    for wrong in (50, -51):
+        with pytest.raises(IndexError):
+            table[wrong]
+    assert isinstance(table, Sequence)
+    assert table[2:5] == [table[2], table[3], table[4]]
+    assert table[::-25] == [table[49], table[24]]
+    assert list(reversed(table)) == table[::-1]
+    assert table[7] in table
+    assert table.index(table[7]) == 7
     session.close()
     with contextlib.suppress(ndis.InvalidStateError):
         assert len(session.interface_table()) == 0
     assert table[0].description  # a snapshot is the caller's
+
+
+@pytest.mark.parametrize("number", [-1, 0, 1 << 31, 1 << 32, 1 << 64, 1 << 99])
+def test_no_such_interface(session: ndis.Session, number: int) -> None:
+    """A number that no interface can have finds none, in every call."""
+    for call in (
+        lambda: session.get_interface_index_from_net_luid(number),
+        lambda: session.get_net_luid_from_interface_index(number),
+        lambda: session.query(number, ndis.Oid.GEN_ALIAS),
+        lambda: session.query_binding_if_index(number),
+        lambda: session.interface_entry(number),
+        lambda: session.set(number, ndis.Oid.GEN_CURRENT_LOOKAHEAD, 1),
+        lambda: session.publish(number, mtu=1),
+        lambda: session.add_if_stack_entry(number, 1),
+        lambda: session.add_if_stack_entry(1, number),
+    ):
+        with pytest.raises(ndis.InterfaceNotFoundError):
+            call()
+    session.delete_if_stack_entry(number, number)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0x0x6008000000000",
+        "0x 6008000000000",
+        "0x6008_000000000",
+        "1_688_849_860_263_936",
+        "+1688849860263936",
+        "0x",
+        "",
+        "9" * 5000,
+        "0x" + "f" * 17,
+    ],
+)
+def test_no_net_luid(text: str) -> None:
+    """What only Python takes for a number is no NET_LUID."""
+    with pytest.raises(ndis.InvalidParameterError):
+        NetLuid.parse(text)

@@ -22,6 +22,8 @@ from ndisbridge import NetLuid, Oid
 
 THREADS = 8
 SECONDS = 0.7
+#: Of what is most likely to go wrong.
+LONG = 2.0
 COUNTER = Oid.GEN_RCV_OK
 
 
@@ -33,13 +35,15 @@ def no_deadlock() -> Iterator[None]:
     faulthandler.cancel_dump_traceback_later()
 
 
-def run(work: Callable[[int, float], Any]) -> list[Any]:
+def run(
+    work: Callable[[int, float], Any], seconds: float = SECONDS
+) -> list[Any]:
     """Run work(number, deadline) in threads that begin together."""
     barrier = threading.Barrier(THREADS)
 
     def begin(number: int) -> Any:
         barrier.wait(30)
-        return work(number, time.monotonic() + SECONDS)
+        return work(number, time.monotonic() + seconds)
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(begin, range(THREADS)))
@@ -59,17 +63,17 @@ def registered(session: ndis.Session, oids: Any, count: int = 1) -> list[Any]:
 
 @pytest.mark.smoke
 @pytest.mark.parametrize(
-    ("with_store", "spare"),
+    ("with_store", "spare", "seconds"),
     [
-        (True, 1 << 24),
-        (False, 1 << 24),
-        (False, (1 << 24) // 100),  # 99 % occupied
-        (False, (1 << 24) // 10_000),  # 99.99 %
-        (False, THREADS * 4),
+        (True, 1 << 24, SECONDS),
+        (False, 1 << 24, LONG),
+        (False, (1 << 24) // 100, LONG),  # 99 % occupied
+        (False, (1 << 24) // 10_000, LONG),  # 99.99 %
+        (False, THREADS * 4, SECONDS),
     ],
 )
 def test_no_index_is_held_twice(
-    store_path: Path, with_store: bool, spare: int
+    store_path: Path, with_store: bool, spare: int, seconds: float
 ) -> None:
     """Eight threads allocate and free; no index has two holders, ever."""
     with ndis.Session(store_path if with_store else None) as session:
@@ -101,7 +105,7 @@ def test_no_index_is_held_twice(
                 space.free(index)
             return rounds
 
-        assert all(run(churn))
+        assert all(run(churn, seconds))
         assert not any(held)
         counts = session.count_net_luid_indexes(53)
         assert counts.allocated == (0 if with_store else filled)
@@ -265,6 +269,73 @@ def test_query_beside_deregister(session: ndis.Session) -> None:
     assert session.interface_count == 0
 
 
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """The interpreter changes threads as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("switching")
+def test_many_register_one_net_luid(session: ndis.Session) -> None:
+    """What a handler is called with lives as long as the registration."""
+    provider = session.register_provider("p", oids={COUNTER: lambda c, o: 5})
+    luid = NetLuid.make(6, session.allocate_net_luid_index(6))
+
+    def churn(number: int, deadline: float) -> int:
+        rounds = 0
+        while time.monotonic() < deadline:
+            if number < 4:
+                try:
+                    interface = provider.register_interface(
+                        luid, context=object()
+                    )
+                except ndis.DuplicateObjectIdError:
+                    continue
+                rounds += 1
+                assert interface.query(COUNTER) == 5
+                interface.deregister()
+                with pytest.raises(ndis.InterfaceNotFoundError):
+                    interface.deregister()
+                continue
+            try:
+                assert session.query(luid, COUNTER) == 5
+            except ndis.InterfaceNotFoundError:
+                continue
+        return rounds
+
+    assert sum(run(churn, LONG)) > 0
+    assert session.interface_count == 0
+    assert not session._interfaces
+    assert not session._uncertain
+
+
+def test_deregister_in_two_threads(session: ndis.Session) -> None:
+    """Who deregisters what another thread deregisters waits for it too."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait(context: Any, oid: int) -> int:
+        inside.set()
+        assert go_on.wait(30)
+        return 5
+
+    (interface,) = registered(session, {COUNTER: wait})
+    with ThreadPoolExecutor(3) as pool:
+        asked = pool.submit(interface.query, COUNTER)
+        assert inside.wait(30)
+        ending = [pool.submit(interface.deregister, 30) for _ in range(2)]
+        time.sleep(0.1)
+        assert not any(each.done() for each in ending)
+        go_on.set()
+        assert asked.result(30) == 5
+        for each in ending:
+            assert each.result(30) is None
+    assert session.interface_count == 0
+    assert not session._interfaces
+
+
 def test_deregister_has_a_deadline(session: ndis.Session) -> None:
     """Past its deadline it says so; the handler that leaves completes it."""
     inside, go_on = threading.Event(), threading.Event()
@@ -406,6 +477,75 @@ def test_exit_with_a_thread_inside(store_path: Path, where: str) -> None:
     assert time.monotonic() - begun < 20
     with ndis.Session(store_path) as session:
         assert session.store.check() == []
+
+
+def test_exit_with_many_sessions() -> None:
+    """All sessions with a handler inside have one deadline at exit."""
+    begun = time.monotonic()
+    done = script(
+        """
+        import threading, time
+        import ndisbridge as ndis
+
+        oid = ndis.Oid.GEN_RCV_OK
+        sessions = [ndis.Session() for _ in range(5)]
+        for session in sessions:
+            inside = threading.Event()
+
+            def wait(context, oid, inside=inside):
+                inside.set()
+                time.sleep(300)
+
+            provider = session.register_provider("p", oids={oid: wait})
+            luid = ndis.NetLuid.make(6, session.allocate_net_luid_index(6))
+            provider.register_interface(luid)
+            threading.Thread(
+                target=session.query, args=(luid, oid), daemon=True
+            ).start()
+            inside.wait(30)
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 1.5 < time.monotonic() - begun < 6
+
+
+def test_exit_with_a_dropped_session(store_path: Path) -> None:
+    """A session that was dropped with a handler inside ends at exit."""
+    done = script(
+        """
+        import gc, sys, threading
+        import ndisbridge as ndis
+
+        oid = ndis.Oid.GEN_RCV_OK
+        inside, go_on = threading.Event(), threading.Event()
+
+        def wait(context, oid):
+            inside.set()
+            go_on.wait(30)
+            return 5
+
+        def make():
+            session = ndis.Session(sys.argv[1])
+            provider = session.register_provider("p", oids={oid: wait})
+            identity = provider.identity("k", 6)
+            provider.register_interface(identity, context=object())
+            return session.query_bytes, identity.net_luid
+
+        query, luid = make()
+        asking = threading.Thread(target=query, args=(luid, oid))
+        asking.start()
+        inside.wait(30)
+        gc.collect()
+        go_on.set()
+        asking.join()
+        """,
+        store_path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with ndis.Session(store_path) as session:
+        assert len(session.store.stats().sessions) == 1
+        (record,) = session.identities()
+        assert record.in_use_by is None
 
 
 def test_exit_with_busy_threads(store_path: Path) -> None:
