@@ -42,18 +42,17 @@ class Told:
 
     def read(self, witness: Path) -> None:
         """Take up the witness of a process that is dead."""
-        lines = witness.read_text().splitlines()
-        open_line = ""
-        for line in lines:
+        begun = ""
+        for line in witness.read_text().splitlines():
             what, *words = line.split()
             if what.endswith("?"):
-                assert not open_line.endswith("?") or open_line.startswith(
-                    "identity?"  # non-persistent ones have no second line
-                )
+                assert not begun, f"{begun} was never answered"
+                begun = what
                 self._begin(what, words)
             else:
+                assert what == begun.replace("?", "!"), f"not asked: {what}"
+                begun = ""
                 self._end(what, words)
-            open_line = line
 
     def _begin(self, what: str, words: list[str]) -> None:
         if what == "identity?":
@@ -82,6 +81,25 @@ class Told:
             self.maybe -= indexes
             if what == "retain!":
                 self.kept |= indexes
+
+
+@pytest.mark.parametrize(
+    ("lines", "match"),
+    [
+        ("retain? 1 2\nretain? 3\n", "never answered"),
+        ("identity? a\nforget? b 7\n", "never answered"),
+        ("retain? 1\nretain! 1\nretain! 1\n", "not asked"),
+        ("retain? 1\nretain! 1\nretain? 1\n", "given twice"),
+    ],
+)
+def test_a_false_witness_is_found(
+    tmp_path: Path, lines: str, match: str
+) -> None:
+    """An answer too few or too many does not pass unseen."""
+    witness = tmp_path / "witness"
+    witness.write_text(lines)
+    with pytest.raises(AssertionError, match=match):
+        Told().read(witness)
 
 
 def retained_indexes(store: SqliteStore) -> set[int]:

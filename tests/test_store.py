@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -15,7 +19,8 @@ import pytest
 
 import ndisbridge as ndis
 from ndisbridge import persistence
-from ndisbridge.persistence import _files, _schema
+from ndisbridge.persistence import _files, _rows, _schema
+from ndisbridge.persistence._liveness import LockFile
 from ndisbridge.persistence.memory import MemoryStore
 from ndisbridge.persistence.sqlite import SqliteStore
 
@@ -38,6 +43,60 @@ def record_of(key: str, net_luid_index: int, **values) -> ndis.IdentityRecord:
         net_luid=int(ndis.NetLuid.make(TUNNEL, net_luid_index)),
         **values,
     )
+
+
+def sets_of(*records: ndis.IdentityRecord) -> list[persistence.IndexSet]:
+    """The retained indexes of identities, as the core gives them."""
+    bits: dict[int, dict[int, int]] = {}
+    for each in records:
+        indexes = [(each.net_luid >> 48, each.net_luid >> 24 & 0xFFFFFF)]
+        if each.if_index_owned:
+            indexes.append((0, each.if_index))
+        for if_type, index in indexes:
+            blocks = bits.setdefault(if_type, {})
+            blocks[index >> 12] = blocks.get(index >> 12, 0) | 1 << (
+                index & 4095
+            )
+    return [
+        (
+            if_type,
+            [(block, mask.to_bytes(512, "little")) for block, mask in found],
+        )
+        for if_type, found in (
+            (if_type, blocks.items()) for if_type, blocks in bits.items()
+        )
+    ]
+
+
+@pytest.fixture
+def opened() -> Iterator[contextlib.ExitStack]:
+    """Closes what a test opens, even if it fails."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+def open_store(
+    stack: contextlib.ExitStack, path: Path, **options
+) -> SqliteStore:
+    return stack.enter_context(
+        contextlib.closing(SqliteStore(path, **options))
+    )
+
+
+def with_identity(
+    store: SqliteStore, key: str = "k", index: int = 0, **values
+) -> ndis.IdentityRecord:
+    """An identity of a store, made in blocks that it leases."""
+    record = record_of(key, index, **values)
+    for if_type, blocks in sets_of(record):
+        for block, _ in blocks:
+            store.lease_blocks(if_type, block, block, 1)
+    store.retain(
+        sets_of(record) if record.persistent else (),
+        [record],
+        persistent=record.persistent,
+    )
+    return record
 
 
 def in_process(path: Path, body: str) -> subprocess.Popen[str]:
@@ -137,6 +196,18 @@ def test_dead_session_is_reclaimed_at_a_lease(store_path: Path) -> None:
     store.close()
 
 
+def test_dead_session_is_reclaimed_at_any_lease(store_path: Path) -> None:
+    """A dead session goes with the next lease, though blocks are left."""
+    store = SqliteStore(store_path)
+    process = in_process(store_path, "store.lease_blocks(6, 0, 4095, 3)")
+    kill(process)
+    assert len(store.check()) == 1
+    assert store.lease_blocks(71, 0, 4095, 1) == [(0, bytes(512))]
+    assert store.check() == []
+    assert [each.leased_blocks for each in store.stats().types] == [1]
+    store.close()
+
+
 def test_dead_session_is_reclaimed_at_open(store_path: Path) -> None:
     """Marks, leases and non-persistent identities of the dead are void."""
     process = in_process(
@@ -188,6 +259,122 @@ def test_not_persistent_is_not_taken_for_persistent(
     with pytest.raises(ndis.IdentityConflictError, match="ends with"):
         provider.identity("x", TUNNEL)
     assert not provider.identity("x", TUNNEL, persistent=False).persistent
+
+
+def test_what_ended_with_the_dead_is_not_seen(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """A dead session's non-persistent identity is gone before any reclaim."""
+    store = open_store(opened, store_path)
+    process = in_process(
+        store_path,
+        "s = ndis.Session(store)\np = s.register_provider('test')\n"
+        "p.identity('k', 131, persistent=False)",
+    )
+    found = store.find("", "test", "k")
+    assert found is not None
+    (block,) = store.lease_blocks(TUNNEL, 1, 1, 1)
+    kill(process)
+    reader = open_store(opened, store_path, read_only=True)
+    for each in (store, reader):
+        assert each.find("", "test", "k") is None
+        assert each.find_by_net_luid(found.net_luid) is None
+        assert each.find_by_guid(found.interface_guid) is None
+        assert each.find_by_if_index(found.if_index) == []
+        assert each.identities() == []
+    with pytest.raises(persistence.NotRetainedError):
+        store.confirm([found.net_luid], [0])
+    # No lease is asked for here, which would have reclaimed.
+    lasting = record_of("k", block[0] * 4096)
+    store.retain(sets_of(lasting), [lasting])
+    assert store.check() == []
+
+
+def test_not_persistent_and_of_another(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Another's non-persistent identity is neither registered nor released."""
+    one, two = (open_store(opened, store_path) for _ in range(2))
+    record = with_identity(one, persistent=False)
+    with pytest.raises(ndis.IdentityInUseError, match="ends with it") as info:
+        two.confirm([record.net_luid], [0])
+    assert info.value.holder is not None
+    assert info.value.holder.session_id == one.session_id
+    for store, persistent in ((two, False), (two, True), (one, True)):
+        with pytest.raises(persistence.NotRetainedError):
+            store.release(sets_of(record), [record], persistent=persistent)
+    one.confirm([record.net_luid], [0])
+    one.unconfirm([record.net_luid])
+    one.release((), [record], persistent=False)
+    lasting = with_identity(one)
+    with pytest.raises(persistence.NotRetainedError, match="lasts"):
+        one.release((), [lasting], persistent=False)
+    assert one.check() == []
+
+
+def test_release_of_what_is_registered_here(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """This session's own mark is in the way of a release, too."""
+    store = open_store(opened, store_path)
+    record = with_identity(store)
+    bare = record_of("", 5)
+    store.retain(sets_of(bare), ())
+    for each, identities in ((record, [record]), (bare, [])):
+        store.confirm([each.net_luid], [0])
+        with pytest.raises(ndis.IdentityInUseError, match="this session"):
+            store.release(sets_of(each), identities)
+        store.unconfirm([each.net_luid])
+        store.release(sets_of(each), identities)
+    assert store.check() == []
+
+
+def test_mark_of_the_dead_goes_with_its_index(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Nobody's mark is left on an index that is given up."""
+    store = open_store(opened, store_path)
+    bare = record_of("", 5)
+    store.lease_blocks(TUNNEL, 0, 0, 1)
+    store.retain(sets_of(bare), ())
+    process = in_process(store_path, f"store.confirm([{bare.net_luid}], [0])")
+    with pytest.raises(ndis.IdentityInUseError, match=str(process.pid)):
+        store.release(sets_of(bare), ())
+    kill(process)
+    store.release(sets_of(bare), ())
+    assert {each.kind for each in store.check()} == {"session"}
+
+
+def test_release_of_another_if_index(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """A record that was tampered with cannot free another's ifIndex."""
+    store = open_store(opened, store_path)
+    one, two = (
+        with_identity(
+            store,
+            key,
+            index=index,
+            if_index=0x800000 + index,
+            if_index_owned=True,
+        )
+        for index, key in enumerate("ab")
+    )
+    for forged in (
+        dataclasses.replace(one, if_index=two.if_index),
+        dataclasses.replace(one, if_index=0, if_index_owned=False),
+    ):
+        with pytest.raises(persistence.IdentityConflictError):
+            store.release(sets_of(forged), [forged])
+    with pytest.raises(persistence.IdentityConflictError):
+        store.release(sets_of(one)[1:], [one])
+    assert store.check() == []
+    store.release(sets_of(one, two), [one, two])
+    assert store.check() == []
+    assert store.stats().types == (
+        persistence.TypeStats(0, 0, 1),
+        persistence.TypeStats(TUNNEL, 0, 1),
+    )
 
 
 def test_race_for_a_key(store_path: Path) -> None:
@@ -428,9 +615,418 @@ def test_modes(store_path: Path) -> None:
 
 def test_network_file_systems_are_known(tmp_path: Path) -> None:
     """Local file systems pass, the usual network ones do not."""
-    assert _files.file_system_type(str(tmp_path))
-    assert _files.file_system_type(str(tmp_path)) not in _files.NETWORK_TYPES
-    assert {"nfs", "nfs4", "cifs", "fuse.sshfs"} <= _files.NETWORK_TYPES
+    here = _files.file_system_type(str(tmp_path))
+    assert here
+    local = {here, "ext4", "xfs", "tmpfs", "overlay", "fuseblk", "fuse.ext4"}
+    network = {"nfs", "nfs4", "cifs", "virtiofs", "vboxsf", "fuse.sshfs"}
+    unknown = {"fuse.vmhgfs-fuse", "fuse.something", "fuse"}
+    for kind in local:
+        assert not _files.is_network_type(kind)
+    for kind in network | unknown:
+        assert _files.is_network_type(kind)
+
+
+def test_mount_that_is_no_utf_8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount point of any bytes keeps no store from being opened."""
+    device = os.stat(tmp_path).st_dev
+    numbers = f"{os.major(device)}:{os.minor(device)}".encode()
+    mounts = tmp_path / "mountinfo"
+    mounts.write_bytes(
+        b"1 2 9:9 / /mnt/\xff rw - tmpfs tmpfs rw\n"
+        b"2 2 " + numbers + b" / / rw - somefs /dev/x rw\n"
+    )
+    monkeypatch.setattr(
+        _files,
+        "open",
+        lambda path, **options: mounts.open(**options),
+        raising=False,
+    )
+    assert _files.file_system_type(str(tmp_path)) == "somefs"
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o000])
+@pytest.mark.parametrize("modes", [(0o755, 0o644), (0o700, 0o600)])
+def test_modes_whatever_the_umask(
+    store_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    umask: int,
+    modes: tuple[int, int],
+) -> None:
+    """What is made has the modes of its kind of store; the rest is kept."""
+    monkeypatch.setattr(_files, "modes", lambda path: modes)
+    before = os.umask(umask)
+    try:
+        SqliteStore(store_path).close()
+        paths = (store_path.parent, store_path, Path(f"{store_path}.lock"))
+        found = [each.stat().st_mode & 0o777 for each in paths]
+        assert found == [modes[0], modes[1], modes[1]]
+        for each in paths:
+            each.chmod(0o740 if each.is_dir() else 0o640)
+        SqliteStore(store_path).close()
+        found = [each.stat().st_mode & 0o777 for each in paths]
+        assert found == [0o740, 0o640, 0o640]
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("suffix", [".lock", "-wal", "-shm", "-journal"])
+def test_files_beside_the_store(
+    tmp_path: Path, store_path: Path, suffix: str
+) -> None:
+    """What somebody else may have put beside a store is not used."""
+    make(store_path)
+    beside = Path(f"{store_path}{suffix}")
+    beside.unlink(missing_ok=True)
+    beside.touch()
+    beside.chmod(0o666)
+    refuse(persistence.StorePermissionError, store_path, f"chmod .*{suffix}")
+    with pytest.raises(persistence.StorePermissionError):
+        SqliteStore(store_path, read_only=True)
+    beside.unlink()
+    beside.symlink_to(tmp_path / "elsewhere")
+    refuse(persistence.StorePermissionError, store_path, "symbolic link")
+    beside.unlink()
+    beside.mkdir()
+    refuse(persistence.StoreCorruptError, store_path, "regular file")
+    beside.rmdir()
+    make(store_path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("name", ["", ":memory:", "file:x?mode=memory"])
+def test_names_that_mean_something_to_sqlite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A store is a path, or there is none."""
+    monkeypatch.chdir(tmp_path)
+    for opening in (persistence.open_store, SqliteStore):
+        with pytest.raises(persistence.StoreError, match="in memory"):
+            opening(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paths(tmp_path: Path) -> None:
+    """Any UTF-8 path will do, as text or as bytes; others are refused."""
+    odd = tmp_path / "ü ?#%20.db"
+    store = persistence.open_store(os.fsencode(odd))
+    store.close()
+    assert odd.exists()
+    SqliteStore(os.fsencode(odd), read_only=True).close()
+    for name, match in (
+        (b"\xff\xfe.db", "UTF-8"),
+        (b"x" * 300, "too long"),
+        (b"/".join([b"x" * 200] * 3), "too long"),
+        (b"a\0b", "NUL"),
+    ):
+        path = os.fsencode(tmp_path) + b"/" + name
+        with pytest.raises(persistence.StoreError, match=match) as caught:
+            persistence.open_store(path)
+        str(caught.value).encode()
+        assert caught.value.store.startswith(str(tmp_path))
+
+
+def test_longest_paths(tmp_path: Path) -> None:
+    """What is not called too long can be opened."""
+    directory = tmp_path
+    while len(str(directory)) < 504 - 247 - 2:
+        room = 504 - 247 - 2 - len(str(directory))
+        directory /= "d" * min(200, room)
+    directory.mkdir(parents=True)
+    longest = directory / ("n" * (504 - len(str(directory)) - 1))
+    SqliteStore(longest).close()
+    with pytest.raises(persistence.StoreError, match="too long"):
+        SqliteStore(f"{longest}n")
+
+
+def test_text_that_cannot_be_stored(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Keys and aliases are Unicode, attributes map str to str."""
+    store = open_store(opened, store_path)
+    record = with_identity(store)
+    conflict = persistence.IdentityConflictError
+    with pytest.raises(conflict, match="Unicode"):
+        store.find("", "test", "\udcff")
+    with pytest.raises(conflict, match="Unicode"):
+        store.retain((), [record_of("\udcff", 7)], persistent=False)
+    with pytest.raises(conflict, match="Unicode"):
+        store.update(record.net_luid, alias="\ud800")
+    with pytest.raises(TypeError, match="str"):
+        store.update(record.net_luid, attributes={"x": 1})
+    with pytest.raises(TypeError, match="str"):
+        record_of("x", 8, attributes={1: "x"})
+    assert store.identities()[0].alias == ""
+    assert store.check() == []
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [
+        ("3.40.1", False),
+        ("3.44.5", False),
+        ("3.44.6", True),
+        ("3.45.0", False),
+        ("3.50.6", False),
+        ("3.50.7", True),
+        ("3.51.2", False),
+        ("3.51.3", True),
+        ("3.52.0", True),
+    ],
+)
+def test_sqlite_with_the_race(
+    store_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    fits: bool,
+) -> None:
+    """Nothing is written with a SQLite that can damage it."""
+    monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: version)
+    if fits:
+        SqliteStore(store_path).close()
+    else:
+        refuse(persistence.StoreError, store_path, "upgrade apsw")
+        assert not store_path.exists()
+
+
+# -- files that go away
+
+
+@pytest.mark.parametrize("suffix", ["", ".lock"])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_file_removed_while_open(
+    store_path: Path, suffix: str, replaced: bool
+) -> None:
+    """Nothing is written where nobody would look for it."""
+    store = SqliteStore(store_path)
+    path = Path(f"{store_path}{suffix}")
+    before = path.with_suffix(".before")
+    path.rename(before)
+    if replaced:
+        shutil.copy(before, path)
+    for write in (
+        lambda: store.lease_blocks(6, 0, 4095, 1),
+        lambda: store.update_many([]),
+        lambda: store.return_blocks(6, [0]),
+    ):
+        with pytest.raises(persistence.StoreError, match="removed or repl"):
+            write()
+    before.replace(path)
+    assert len(store.lease_blocks(6, 0, 4095, 1)) == 1
+    path.unlink()
+    store.close()
+
+
+def test_lock_file_removed_under_the_living(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Who can't tell whether sessions are alive does not void them."""
+    make(store_path)
+    store = open_store(opened, store_path)
+    lock = Path(f"{store_path}.lock")
+    away = lock.with_suffix(".away")
+    lock.rename(away)
+    for _ in range(2):
+        refuse(
+            persistence.StoreError, store_path, rf"pid {os.getpid()}.*touch"
+        )
+        assert not lock.exists()
+    away.rename(lock)
+    assert len(store.lease_blocks(6, 0, 4095, 1)) == 1
+    store.close()
+    lock.unlink()
+    make(store_path)
+
+
+def test_lock_file_removed_and_the_dead(store_path: Path) -> None:
+    """The dead of another boot need no lock file; those of this one do."""
+    process = in_process(store_path, "pass")
+    kill(process)
+    lock = Path(f"{store_path}.lock")
+    lock.unlink()
+    refuse(persistence.StoreError, store_path, str(process.pid))
+    lock.touch()
+    make(store_path)
+    process = in_process(store_path, "pass")
+    kill(process)
+    lock.unlink()
+    db = apsw.Connection(str(store_path))
+    db.execute("UPDATE sessions SET boot_id = 'another'")
+    db.close()
+    make(store_path)
+
+
+# -- what is on the disk, and what nobody knows
+
+
+def trace(tmp_path: Path, program: str) -> list[str]:
+    """Lines of strace: what was flushed, and what was said."""
+    output = tmp_path / "trace"
+    flags = ("-f", "-y", "-e", "trace=fsync,fdatasync,write")
+    if (
+        shutil.which("strace") is None
+        or subprocess.run(["strace", "-o", "/dev/null", "true"]).returncode
+    ):
+        pytest.skip("no strace here, or it may not look")
+    subprocess.run(
+        ["strace", *flags, "-o", output, sys.executable, "-c", program],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return output.read_text().splitlines()
+
+
+@pytest.mark.parametrize("dead", [True, False])
+def test_found_after_a_kill_is_durable(
+    tmp_path: Path, store_path: Path, dead: bool
+) -> None:
+    """What a killed process may not have flushed, the next one has flushed
+    before it tells anybody; beside the living, opening does not wait."""
+    process = in_process(store_path, "store.lease_blocks(6, 0, 0, 1)")
+    if dead:
+        kill(process)
+    lines = trace(
+        tmp_path,
+        "import os\n"
+        "from ndisbridge.persistence.sqlite import SqliteStore\n"
+        f"store = SqliteStore({str(store_path)!r})\n"
+        "os.write(1, b'OPEN')\n"
+        "store.close()",
+    )
+    (opened,) = (i for i, line in enumerate(lines) if '"OPEN"' in line)
+    flushed = [line for line in lines[:opened] if "-wal>" in line]
+    assert bool(flushed) == dead
+    if not dead:
+        end(process)
+
+
+def test_what_ends_does_not_wait_for_the_disk(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Only a change of a lasting identity is flushed."""
+    store = open_store(opened, store_path)
+    passing = with_identity(store, "a", 0, persistent=False)
+    lasting = with_identity(store, "b", 1)
+    level = {"FULL": 2, "NORMAL": 1}
+    for changed, expected in (
+        ([passing], "NORMAL"),
+        ([passing, lasting], "FULL"),
+        ([lasting], "FULL"),
+    ):
+        updates = [(each.net_luid, {"alias": "x"}) for each in changed]
+        store.lease_blocks(6, 0, 0, 1)
+        store.update_many(updates)
+        found = store._one("PRAGMA synchronous")
+        assert found == level[expected]
+        store.lease_blocks(6, 0, 0, 1)
+        store.retain((), (), persistent=False, updates=updates)
+        assert store._one("PRAGMA synchronous") == level[expected]
+    assert {each.alias for each in store.identities()} == {"x"}
+
+
+class Failing:
+    """A connection whose commit fails, before or after it is done."""
+
+    def __init__(self, inner: apsw.Connection, *, done: bool) -> None:
+        self._inner = inner
+        self._done = done
+
+    def execute(self, sql: str, *args):
+        if sql == "COMMIT":
+            if self._done:
+                self._inner.execute(sql)
+            raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
+        return self._inner.execute(sql, *args)
+
+    def __getattr__(self, name: str):
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_disk_fails_in_a_commit(
+    store_path: Path, opened: contextlib.ExitStack, done: bool
+) -> None:
+    """Nobody can tell whether it is kept; the store is usable after it."""
+    store = open_store(opened, store_path)
+    record = record_of("k", 3)
+    store.lease_blocks(TUNNEL, 0, 0, 1)
+    store._connection = Failing(store._connection, done=done)
+    with pytest.raises(persistence.StoreUncertainError, match="look it up"):
+        store.retain(sets_of(record), [record])
+    assert [each.key for each in store.identities()] == ["k"] * done
+    if not done:
+        store.retain(sets_of(record), [record])
+    store.release(sets_of(record), [record])
+    assert store.check() == []
+
+
+def test_connection_that_cannot_be_had_again(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store whose connection broke says so each time, and lets go."""
+    store = SqliteStore(store_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            _schema,
+            "connect",
+            lambda *_: (_ for _ in ()).throw(apsw.IOError("gone")),
+        )
+        store._connection = Failing(store._connection, done=False)
+        with pytest.raises(persistence.StoreUncertainError):
+            store.lease_blocks(6, 0, 4095, 1)
+    for call in (
+        lambda: store.lease_blocks(6, 0, 4095, 1),
+        lambda: store.find("", "", ""),
+        store.identities,
+        store.check,
+        store.stats,
+        lambda: store.unconfirm([1]),
+    ):
+        with pytest.raises(persistence.StoreError, match="broke") as caught:
+            call()
+        assert type(caught.value) is persistence.StoreError
+    other = SqliteStore(store_path)
+    store.close()
+    assert other.lease_blocks(6, 0, 4095, 1) == [(0, bytes(512))]
+    assert other.check() == []
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        apsw.SQLITE_FULL,
+        apsw.SQLITE_IOERR_SHMSIZE,
+        apsw.SQLITE_IOERR_SHMOPEN,
+    ],
+)
+def test_no_room(code: int) -> None:
+    """However SQLite says it, a full disk is a full disk."""
+    error = apsw.exception_for(code)
+    assert isinstance(
+        _schema.typed(error, "store"), persistence.StoreFullError
+    )
+
+
+def test_open_that_fails_leaves_nothing_open(store_path: Path) -> None:
+    """No descriptor outlives a failed open, whatever keeps the error."""
+    process = in_process(store_path, "pass")
+    kill(process)
+    before = os.listdir("/proc/self/fd")
+    kept = []
+    for sql, options in (
+        ("DELETE FROM root", {}),  # in beginning a session
+        ("CREATE TABLE extra(x)", {}),  # in connecting
+        ("PRAGMA user_version = 99", {"read_only": True}),
+    ):
+        db = apsw.Connection(str(store_path))
+        db.execute(sql)
+        db.close()
+        with pytest.raises(persistence.StoreError) as caught:
+            SqliteStore(store_path, **options)
+        kept.append(caught)
+        assert os.listdir("/proc/self/fd") == before
 
 
 def test_postgresql_is_not_pretended() -> None:
@@ -484,6 +1080,199 @@ def test_missing_rows_are_found(store_path: Path) -> None:
     refuse(persistence.StoreCorruptError, store_path, "root")
 
 
+def view(store: SqliteStore) -> dict[str, tuple[object, ...]]:
+    return {
+        each.key: (
+            each.net_luid,
+            each.interface_guid,
+            each.if_index,
+            each.if_index_owned,
+            each.persistent,
+            each.alias,
+            each.attributes,
+        )
+        for each in store.identities()
+    }
+
+
+def compare_damaged(
+    path: Path, known: dict[str, tuple[object, ...]], **options
+) -> bool:
+    """
+    Read a damaged store: whether it could be opened.  Nothing but an error
+    of stores, nothing false, and nothing missing that check passes over.
+    """
+    refused = contextlib.suppress(persistence.StoreError)
+    try:
+        store = SqliteStore(path, **options)
+    except persistence.StoreError:
+        return False
+    problems = store.check()
+    with refused:
+        found = view(store)
+        assert found.items() <= known.items(), "a false identity"
+        assert problems or found == known, "an identity is missing"
+    for key in known:
+        with refused:
+            record = store.find("", "p", key)
+            assert problems or record is not None
+            assert record is None or record.net_luid == known[key][0]
+    with refused:
+        store.stats()
+    if not options:
+        with refused:
+            store.lease_blocks(TUNNEL, 0, 0, 1)
+        with refused:
+            store.update(int(ndis.NetLuid.make(TUNNEL, 1)), alias="new")
+    with refused:
+        store.close()
+    return True
+
+
+def test_flipped_bits(tmp_path: Path, store_path: Path) -> None:
+    """One wrong bit anywhere is found or does no harm, and never lies."""
+    with ndis.Session(store_path) as session:
+        provider = session.register_provider("p")
+        for key in ("a", "b", "c"):
+            provider.identity(key, TUNNEL, alias=key, attributes={"x": "y"})
+        indexes = session.allocate_net_luid_indexes(71, 5)
+        session.retain_net_luid_indexes(71, indexes)
+    with contextlib.closing(SqliteStore(store_path, read_only=True)) as store:
+        known = view(store)
+    raw = store_path.read_bytes()
+    damaged = tmp_path / "damaged"
+    path = damaged / "ndis.db"
+    opened = 0
+    places = [i for i in range(len(raw)) if raw[i] or i % 41 == 0]
+    for number, place in enumerate(places[:: len(places) // 900]):
+        for options in ({}, {"read_only": True}):
+            shutil.rmtree(damaged, ignore_errors=True)
+            damaged.mkdir(0o700)
+            flipped = bytearray(raw)
+            flipped[place] ^= 1 << number % 8
+            path.write_bytes(flipped)
+            path.chmod(0o600)
+            opened += compare_damaged(path, known, **options)
+    assert opened > 400
+
+
+def damage(path: Path, *statements: str) -> None:
+    """Change a store as SQLite's own checks would not let anybody."""
+    db = apsw.Connection(str(path))
+    db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    db.execute("PRAGMA ignore_check_constraints = ON")
+    for sql in statements:
+        db.execute(sql)
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE identities SET key = CAST(X'ff' AS TEXT) WHERE key = 'k1'",
+        "UPDATE identities SET attributes = 'no JSON', checksum = checksum",
+        "UPDATE identities SET alias = CAST(X'c328' AS TEXT)",
+        "UPDATE identities SET owner = 1",
+        "DELETE FROM root",
+        "UPDATE pages SET bits = X'00'",
+        "UPDATE pages SET id = 268435455 WHERE id < 4096",
+        "INSERT INTO in_use SELECT net_luid, -1 FROM identities",
+        f"INSERT INTO in_use SELECT net_luid, {2**63 - 1} FROM identities",
+    ],
+)
+def test_damaged_rows(store_path: Path, sql: str) -> None:
+    """Whatever is in a row, it is a StoreCorruptError and a problem."""
+    make(store_path)
+    damage(store_path, sql)
+    store = SqliteStore(store_path)
+    assert store.check()
+    with contextlib.suppress(persistence.StoreCorruptError):
+        assert len(store.identities()) == 20
+    with contextlib.suppress(persistence.StoreCorruptError):
+        store.find("", "p", "k1")
+    with contextlib.suppress(persistence.StoreCorruptError):
+        with_identity(store, "new", 50)
+    store.close()
+    assert SqliteStore.check_snapshot(store_path)
+
+
+def test_nonsense_with_a_checksum(store_path: Path) -> None:
+    """Even a row that seems intact may hold what nobody can read."""
+    make(store_path)
+    db = apsw.Connection(str(store_path))
+    columns = f"SELECT {_rows.IDENTITY_COLUMNS} FROM identities"
+    row = list(db.execute(columns).fetchone())
+    for nonsense in ("no JSON", "[1]", '{"a": 1}'):
+        row[9] = nonsense
+        row[11] = _rows.identity_checksum(tuple(row[:-1]))
+        db.execute(
+            "UPDATE identities SET attributes = ?, checksum = ? "
+            "WHERE net_luid = ?",
+            (row[9], row[11], row[0]),
+        )
+        with contextlib.closing(SqliteStore(store_path)) as store:
+            with pytest.raises(persistence.StoreCorruptError):
+                store.find_by_net_luid(row[0])
+            kinds = {each.kind for each in store.check()}
+            assert "identity" in kinds
+    db.close()
+
+
+def test_lasting_row_with_a_dead_owner(store_path: Path) -> None:
+    """Damage gives no lasting identity to a dead session to end with."""
+    process = in_process(store_path, "pass")
+    make(store_path)
+    damage(
+        store_path,
+        "UPDATE identities SET owner = (SELECT id FROM sessions) "
+        "WHERE key = 'k3'",
+    )
+    kill(process)
+    refuse(persistence.StoreCorruptError, store_path, "identity of NET_LUID")
+    db = apsw.Connection(str(store_path))
+    assert db.execute("SELECT count(*) FROM identities").fetchone() == (20,)
+    db.close()
+
+
+def test_check_finds_what_nobody_owns(store_path: Path) -> None:
+    """An ifIndex that no identity has, a mark on what is not retained."""
+    store = SqliteStore(store_path)
+    with_identity(store, if_index=0x800001, if_index_owned=True)
+    assert store.check() == []
+    with store._writing(durable=True):
+        store._change_pages(
+            [(0, [(0x800, mask_of(1, 9))])], lambda _, a, b: a | b
+        )
+        store._connection.execute(
+            "INSERT INTO in_use VALUES(?, ?)",
+            (6 << 48 | 7 << 24, store.session_id),
+        )
+    assert [
+        (each.kind, str(0x800009) in each.text) for each in store.check()
+    ] == [
+        ("page", True),
+        ("mark", False),
+    ]
+    store.close()
+
+
+def test_check_of_what_cannot_be_opened(store_path: Path) -> None:
+    """A snapshot is checked when damage keeps sessions out."""
+    process = in_process(store_path, "pass")
+    make(store_path)
+    damage(store_path, "DELETE FROM identities WHERE key = 'k3'")
+    kill(process)
+    refuse(persistence.StoreCorruptError, store_path, "root")
+    kinds = {each.kind for each in SqliteStore.check_snapshot(store_path)}
+    assert "root" in kinds
+    store_path.write_bytes(b"x" * 4096)
+    Path(f"{store_path}-wal").unlink(missing_ok=True)
+    (problem,) = SqliteStore.check_snapshot(store_path)
+    assert problem.kind == "file"
+    with pytest.raises(persistence.StoreNotFoundError):
+        SqliteStore.check_snapshot(store_path.with_name("none"))
+
+
 def test_busy(store_path: Path) -> None:
     """A store that another process keeps locked is busy, not stuck."""
     store = SqliteStore(store_path, busy_timeout=0.2)
@@ -516,6 +1305,72 @@ def test_read_only_snapshot(store_path: Path) -> None:
     at_rest.close()
 
 
+def test_reader_knows_who_is_alive(
+    store_path: Path,
+    opened: contextlib.ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In-use marks and sessions are those of the living, for readers too."""
+    store = open_store(opened, store_path)
+    record = with_identity(store)
+    with_identity(store, "passing", 1, persistent=False)
+    store.confirm([record.net_luid], [0])
+    process = in_process(store_path, "pass")
+    kill(process)
+    reader = open_store(opened, store_path, read_only=True)
+    found = reader.find("", "test", "k")
+    assert found is not None
+    assert found.in_use_by is not None
+    assert found.in_use_by.session_id == store.session_id
+    assert [each.pid for each in reader.stats().sessions] == [os.getpid()]
+    assert len(reader.identities()) == 2
+
+    def refused(*_: object, **__: object) -> None:
+        raise persistence.StorePermissionError("not for you")
+
+    monkeypatch.setattr(LockFile, "existing", refused)
+    blind = open_store(opened, store_path, read_only=True)
+    assert [each.in_use_by for each in blind.identities()] == [None]
+    assert blind.stats().sessions == ()
+    assert blind.check() == []
+
+
+def test_reader_is_not_told_to_write(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only reads is told that it can't be read."""
+    make(store_path)
+
+    def refused(*_: object, **__: object) -> None:
+        raise apsw.CantOpenError("unable to open database file")
+
+    monkeypatch.setattr(apsw, "Connection", refused)
+    with pytest.raises(persistence.StorePermissionError, match="be read") as e:
+        SqliteStore(store_path, read_only=True)
+    assert "writing" not in str(e.value)
+    with pytest.raises(persistence.StorePermissionError, match="for writing"):
+        SqliteStore(store_path)
+
+
+def test_readers_cannot_pass_for_sessions(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """A read lock in the lock file keeps nobody alive."""
+    import fcntl
+    import struct
+
+    store = open_store(opened, store_path)
+    process = in_process(store_path, "pass")
+    kill(process)
+    dead = store.session_id + 1
+    descriptor = os.open(f"{store_path}.lock", os.O_RDONLY)
+    request = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, dead, 1, 0)
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
+    assert store._rows("SELECT id FROM sessions WHERE id = ?", dead)
+    assert [each.pid for each in store.stats().sessions] == [os.getpid()]
+    os.close(descriptor)
+
+
 # -- fork
 
 
@@ -541,6 +1396,16 @@ def test_fork(store_path: Path) -> None:
             assert found.record.in_use_by is not None
         provider.identity("after", TUNNEL)
         assert session.store.check() == []
+
+
+def test_inherited_connection_is_never_closed(store_path: Path) -> None:
+    """Not even the end of a child's interpreter closes the parent's log."""
+    program = (
+        "from ndisbridge.persistence.sqlite import SqliteStore\n"
+        f"SqliteStore({str(store_path)!r}).after_fork_in_child()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert Path(f"{store_path}-wal").exists()
 
 
 # -- the protocol, on both stores
@@ -594,3 +1459,18 @@ def test_memory_store_forgets() -> None:
         assert isinstance(session.store, MemoryStore)
     with ndis.Session() as session:
         assert session.register_provider("p").find("k") is None
+
+
+def test_if_index_of_another_in_memory() -> None:
+    """An identity's own ifIndex is its own without a file, too."""
+    store = MemoryStore()
+    records = [
+        record_of(key, index, if_index=index, if_index_owned=True)
+        for index, key in ((1, "a"), (2, "b"))
+    ]
+    store.retain((), records)
+    store.confirm([each.net_luid for each in records], [1, 2])
+    with pytest.raises(persistence.IdentityConflictError, match="'a'"):
+        store.confirm([records[1].net_luid], [1])
+    store.release((), records[:1])
+    store.confirm([records[1].net_luid], [1])

@@ -30,6 +30,7 @@ from .errors import (
     StoreFullError,
     StoreNotFoundError,
     StorePermissionError,
+    StoreUncertainError,
     StoreVersionError,
 )
 from .records import (
@@ -61,6 +62,7 @@ __all__ = [
     "StoreNotFoundError",
     "StorePermissionError",
     "StoreStats",
+    "StoreUncertainError",
     "StoreVersionError",
     "TypeStats",
     "open_store",
@@ -112,6 +114,8 @@ class Store(Protocol):
             AlreadyRetainedError: An index is retained.
             IdentityExistsError: A key has an identity.
             LeaseLostError: A block is not leased to this session.
+            StoreUncertainError: Nobody can tell whether it is done: keep
+                the indexes out of circulation, and look the identities up.
         """
         ...
 
@@ -126,8 +130,13 @@ class Store(Protocol):
         Give retained indexes and identities up, all or none, durably.
 
         Raises:
-            NotRetainedError: One is not there.
-            IdentityInUseError: Another process has one registered.
+            NotRetainedError: One is not there, or is not ``persistent`` as
+                given, or ends with another session.
+            IdentityInUseError: A live session has one registered; this one
+                too.
+            IdentityConflictError: An identity's own ifIndex is not among
+                the sets, or another ifIndex is.
+            StoreUncertainError: Nobody can tell whether it is done.
         """
         ...
 
@@ -139,7 +148,8 @@ class Store(Protocol):
 
         Raises:
             NotRetainedError: One is not retained.
-            IdentityInUseError: Another live session has one.
+            IdentityInUseError: Another live session has one registered, or
+                made it for as long as it lives.
             IdentityConflictError: An ifIndex is another identity's own.
         """
         ...
@@ -187,7 +197,9 @@ class Store(Protocol):
         ...
 
 
-def open_store(where: str | os.PathLike[str] | None) -> Store:
+def open_store(
+    where: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None,
+) -> Store:
     """
     Open a store, making it if it does not exist.
 
@@ -202,7 +214,7 @@ def open_store(where: str | os.PathLike[str] | None) -> Store:
         from .memory import MemoryStore
 
         return MemoryStore()
-    text = os.fspath(where)
+    text = os.fsdecode(where)
     if "://" in text:
         scheme = text.split("://", 1)[0]
         raise StoreError(

@@ -5,15 +5,23 @@ Whether a store's file may be trusted, and making it so that it may.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
+from typing import Any
 
 from .errors import (
     NetworkFileSystemError,
     StoreCorruptError,
+    StoreError,
+    StoreFullError,
     StoreNotFoundError,
     StorePermissionError,
 )
+
+#: What is beside a store: the lock file, and what SQLite itself looks for.
+SUFFIXES = (".lock", "-wal", "-shm", "-journal")
 
 #: Types of file systems that several hosts can have mounted at once: the
 #: locks and the shared memory of SQLite do not reach from one to another.
@@ -26,11 +34,6 @@ NETWORK_TYPES = frozenset(
         "cifs",
         "coda",
         "davfs",
-        "fuse.ceph",
-        "fuse.glusterfs",
-        "fuse.rclone",
-        "fuse.s3fs",
-        "fuse.sshfs",
         "gfs",
         "gfs2",
         "glusterfs",
@@ -44,8 +47,78 @@ NETWORK_TYPES = frozenset(
         "smb2",
         "smb3",
         "smbfs",
+        "vboxsf",
+        "virtiofs",
     ]
 )
+#: Those of FUSE that are known to be local; any other may lead anywhere.
+LOCAL_FUSE = frozenset(
+    [
+        "fuse.ext2",
+        "fuse.ext3",
+        "fuse.ext4",
+        "fuse.fuse-overlayfs",
+        "fuse.ntfs",
+    ]
+)
+
+#: Bytes of the longest path that SQLite takes, and of the longest name that
+#: can get the longest suffix ("-journal").
+_LONGEST_PATH = 504
+_LONGEST_NAME = 247
+
+
+def is_network_type(kind: str) -> bool:
+    """Whether a type of file system may be shared by several hosts."""
+    if kind == "fuse" or kind.startswith("fuse."):
+        return kind not in LOCAL_FUSE
+    return kind in NETWORK_TYPES
+
+
+def checked_path(where: str | bytes | os.PathLike[Any]) -> str:
+    """
+    The absolute path of a store.
+
+    Raises:
+        StoreError: It can be no path of a store.
+    """
+    given = os.fsdecode(where)
+    shown = os.fsencode(given).decode("utf-8", "backslashreplace")
+    if given in {"", ":memory:"} or given.startswith("file:"):
+        raise StoreError(
+            f"{shown!r} is no path of a store: give no store at all for one "
+            "in memory, or the path of a file"
+        )
+    if "\0" in given:
+        raise StoreError("its path has a NUL in it: give another", shown)
+    try:
+        path = os.path.abspath(given)
+    except OSError as error:
+        raise StoreNotFoundError(
+            f"the current directory can't be found: {error.strerror}", shown
+        ) from error
+    try:
+        raw = path.encode()
+    except UnicodeEncodeError:
+        raise StoreError(
+            "its path is not valid UTF-8, which SQLite needs: give another",
+            shown,
+        ) from None
+    if len(raw) > _LONGEST_PATH or len(os.path.basename(raw)) > _LONGEST_NAME:
+        raise StoreError(
+            f"its path is too long: at most {_LONGEST_PATH} bytes, and "
+            f"{_LONGEST_NAME} for the name of the file",
+            shown,
+        )
+    return path
+
+
+def refusal(error: OSError, text: str, store: str) -> StoreError:
+    """The error of a store for one of the system."""
+    text = f"{text}: {error.strerror}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreFullError(text, store)
+    return StorePermissionError(text, store)
 
 
 def file_system_type(path: str) -> str:
@@ -53,7 +126,9 @@ def file_system_type(path: str) -> str:
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        with open(
+            "/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape"
+        ) as mounts:
             for line in mounts:
                 left, _, right = line.partition(" - ")
                 if left.split()[2] == wanted:
@@ -84,6 +159,8 @@ def prepare(path: str) -> None:
     directory_mode, file_mode = modes(path)
     try:
         os.mkdir(directory, directory_mode)
+        # The umask has no say in who may read the system's store.
+        os.chmod(directory, directory_mode)
     except FileExistsError:
         pass
     except FileNotFoundError:
@@ -91,9 +168,7 @@ def prepare(path: str) -> None:
             f"its directory does not exist: mkdir -p {directory}", path
         ) from None
     except OSError as error:
-        raise StorePermissionError(
-            f"its directory can't be made: {error.strerror}", path
-        ) from error
+        raise refusal(error, "its directory can't be made", path) from error
     check_directory(path, directory)
     # Never opened by us while SQLite may have it open: closing any
     # descriptor of a file drops the process's locks on it.
@@ -103,14 +178,26 @@ def prepare(path: str) -> None:
             os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC,
             file_mode,
         )
-        os.close(descriptor)
+        try:
+            os.fchmod(descriptor, file_mode)
+        finally:
+            os.close(descriptor)
     except FileExistsError:
         pass
     except OSError as error:
-        raise StorePermissionError(
-            f"it can't be made: {error.strerror}", path
-        ) from error
-    check_file(path)
+        raise refusal(error, "it can't be made", path) from error
+    check_files(path)
+
+
+def inode(path: str) -> tuple[int, int]:
+    """Device and inode number of the file that a path leads to now."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return 0, 0
+    except OSError as error:
+        raise refusal(error, "it can't be looked at", path) from error
+    return found.st_dev, found.st_ino
 
 
 def check_directory(path: str, directory: str) -> None:
@@ -124,7 +211,7 @@ def check_directory(path: str, directory: str) -> None:
             f"everybody can write {directory}: chmod o-w {directory}", path
         )
     kind = file_system_type(directory)
-    if kind in NETWORK_TYPES:
+    if is_network_type(kind):
         raise NetworkFileSystemError(
             f"{directory} is on a network file system ({kind}), where locks "
             "do not hold between hosts: keep the store on a local disk",
@@ -132,33 +219,47 @@ def check_directory(path: str, directory: str) -> None:
         )
 
 
-def check_file(path: str) -> None:
-    """Refuse a file that is no safe store."""
+def check_files(path: str) -> None:
+    """Refuse a store with a file that is not safe to use."""
+    _check_file(path, path, "it")
+    for suffix in SUFFIXES:
+        beside = path + suffix
+        with contextlib.suppress(StoreNotFoundError):
+            _check_file(path, beside, beside)
+
+
+def _check_file(store: str, path: str, it: str) -> None:
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        raise StoreNotFoundError("there is no such store", path) from None
+        raise StoreNotFoundError("there is no such store", store) from None
     except OSError as error:
-        raise StorePermissionError(
-            f"it can't be read: {error.strerror}", path
-        ) from error
+        raise refusal(error, f"{it} can't be read", store) from error
     if stat.S_ISLNK(found.st_mode):
         raise StorePermissionError(
-            "it is a symbolic link: give the path of the file itself", path
+            f"{it} is a symbolic link: "
+            + (
+                "give the path of the file itself"
+                if path == store
+                else "remove it"
+            ),
+            store,
         )
     if not stat.S_ISREG(found.st_mode):
-        raise StoreCorruptError("it is not a regular file", path)
+        raise StoreCorruptError(f"{it} is not a regular file", store)
     if found.st_uid not in {os.geteuid(), 0}:
         raise StorePermissionError(
-            f"it belongs to another user (uid {found.st_uid}): use a store "
+            f"{it} belongs to another user (uid {found.st_uid}): use a store "
             "of your own",
-            path,
+            store,
         )
     if found.st_mode & 0o002:
         raise StorePermissionError(
-            f"everybody can write it: chmod o-w {path}", path
+            f"everybody can write {it}: chmod o-w {path}", store
         )
-    if found.st_nlink != 1:
+    # 0: removed since, by the last session that closed.
+    if found.st_nlink > 1:
         raise StorePermissionError(
-            "it has more than one name (hard links): remove the others", path
+            f"{it} has more than one name (hard links): remove the others",
+            store,
         )

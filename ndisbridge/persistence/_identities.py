@@ -6,7 +6,7 @@ Whose the indexes are, in a SQLite store: identities and in-use marks.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,10 +24,15 @@ from .errors import (
 from .records import IdentityRecord, IndexSet, SessionInfo
 
 _IDENTITY = _rows.IDENTITY_COLUMNS
+_NONE = bytes(_rows.BLOCK_BYTES)
+_OWNER = _IDENTITY.split(", ").index("owner")
 
 
 class SqliteIdentities(SqlitePages):
     """Rows of identities, and who has each one registered."""
+
+    #: First ifIndex that is handed out; lower numbers are the kernel's.
+    if_index_first = 0x800000
 
     # -- looking up
 
@@ -44,12 +49,15 @@ class SqliteIdentities(SqlitePages):
         sessions: dict[int | None, SessionInfo | None] = {None: None}
         records = []
         for row in rows:
-            holder = row[-1]
-            if holder not in sessions:
-                sessions[holder] = self._session(holder)
-            records.append(
-                _rows.identity_record(row[:-1], self.path, sessions[holder])
+            owner, holder = row[_OWNER], row[-1]
+            for each in (owner, holder):
+                if each not in sessions:
+                    sessions[each] = self._session(each)
+            record = _rows.identity_record(
+                row[:-1], self.path, sessions[holder]
             )
+            if owner is None or sessions[owner] is not None:
+                records.append(record)  # else it ended with its session
         return records
 
     def _find(self, where: str, *args: Any) -> IdentityRecord | None:
@@ -137,11 +145,30 @@ class SqliteIdentities(SqlitePages):
     ) -> None:
         """
         Change ``alias``, ``attributes``, and ``if_index`` where it is a
-        kernel's, of several identities in one durable transaction.
+        kernel's, of several identities in one transaction, which is durable
+        unless all end with this session.
         """
-        with self._writing(durable=True):
-            for net_luid, values in changes:
-                self._update_one(net_luid, values)
+        with self._lock:
+            durable = self._any_lasts(net_luid for net_luid, _ in changes)
+            with self._writing(durable=durable):
+                for net_luid, values in changes:
+                    self._update_one(net_luid, values)
+
+    def _owner(self, net_luid: int) -> Any:
+        return self._one(
+            "SELECT owner FROM identities WHERE net_luid = ?", signed(net_luid)
+        )
+
+    def _any_lasts(self, net_luids: Iterable[int]) -> bool:
+        """
+        Whether one does not end with this session, which alone can end its
+        own: the answer holds as long as the caller has the lock.
+        """
+        with self._reading():
+            return any(
+                self._owner(net_luid) != self.session_id
+                for net_luid in net_luids
+            )
 
     def _update_one(self, net_luid: int, values: Mapping[str, Any]) -> None:
         stored = self._find("net_luid = ?", signed(net_luid))
@@ -171,11 +198,22 @@ class SqliteIdentities(SqlitePages):
         )
         self._add_to_root("identities", 0, row[11] - before)
 
-    def _release_identity(self, record: IdentityRecord) -> None:
+    def _release_identity(
+        self, record: IdentityRecord, persistent: bool
+    ) -> IdentityRecord:
+        """Delete its row, and return what the row said."""
         stored = self._find("net_luid = ?", signed(record.net_luid))
         if stored is None or stored.interface_guid != record.interface_guid:
             raise NotRetainedError(
                 f"{record.key!r} of {record.provider!r} is released already",
+                self.path,
+            )
+        owner = self._owner(stored.net_luid)
+        if owner != (None if persistent else self.session_id):
+            raise NotRetainedError(
+                f"{record.key!r} of {record.provider!r} "
+                + ("lasts" if owner is None else "ends with its session")
+                + ": look it up again",
                 self.path,
             )
         self._refuse_holder(stored.net_luid, stored.in_use_by, stored.key)
@@ -183,17 +221,51 @@ class SqliteIdentities(SqlitePages):
             "DELETE FROM in_use WHERE net_luid = ?", (signed(stored.net_luid),)
         )
         self._delete_identities("net_luid = ?", signed(stored.net_luid))
+        return stored
+
+    def _refuse_other_bits(
+        self, sets: Sequence[IndexSet], released: Sequence[IdentityRecord]
+    ) -> None:
+        """Release the indexes of these identities, and no other ifIndex."""
+        masks = {
+            (if_type, block): mask
+            for if_type, blocks in sets
+            for block, mask in blocks
+        }
+        if_indexes = {
+            block * 4096 + position
+            for (if_type, block), mask in masks.items()
+            if if_type == 0
+            for position in _rows.positions(mask)
+        }
+        own = {each.if_index for each in released if each.if_index_owned}
+        indexes = [
+            (each.net_luid >> 48, (each.net_luid >> 24) & 0xFFFFFF)
+            for each in released
+        ]
+        if if_indexes != own or not all(
+            _rows.bit_is_set(masks.get((if_type, index >> 12), _NONE), index)
+            for if_type, index in indexes
+        ):
+            raise IdentityConflictError(
+                "an identity is released with its own index and ifIndex, no "
+                "more and no less: look it up again",
+                self.path,
+            )
 
     # -- in use
 
     def _refuse_holder(
         self, net_luid: int, holder: SessionInfo | None, what: str
     ) -> None:
-        if holder is None or holder.session_id == self.session_id:
+        if holder is None:
             return
+        by, where = f"{holder}", "there"
+        if holder.session_id == self.session_id:
+            by, where = "this session", "first"
         raise IdentityInUseError(
-            f"{what!r} (NET_LUID 0x{net_luid:016x}) is registered by "
-            f"{holder}: deregister it there",
+            f"{what!r} (NET_LUID 0x{net_luid:016x}) is registered by {by}: "
+            f"deregister it {where}",
             self.path,
             holder,
         )
@@ -225,28 +297,33 @@ class SqliteIdentities(SqlitePages):
             )
 
     def _refuse_in_use(self, sets: Sequence[IndexSet]) -> None:
-        for net_luid, _ in self._in_sets(sets, "in_use"):
-            holder = self._session(
-                self._one(
-                    "SELECT session FROM in_use WHERE net_luid = ?",
-                    signed(net_luid),
-                )
-            )
+        """Refuse what is registered, and take the marks of the dead off."""
+        for net_luid, _ in list(self._in_sets(sets, "in_use")):
+            holder = self._holder(net_luid)
             self._refuse_holder(net_luid, holder, f"0x{net_luid:016x}")
+            self._connection.execute(
+                "DELETE FROM in_use WHERE net_luid = ?", (signed(net_luid),)
+            )
+
+    def _holder(self, net_luid: int) -> SessionInfo | None:
+        return self._session(
+            self._one(
+                "SELECT session FROM in_use WHERE net_luid = ?",
+                signed(net_luid),
+            )
+        )
 
     def _confirm_one(self, net_luid: int, if_index: int) -> None:
-        holder = self._one(
-            "SELECT session FROM in_use WHERE net_luid = ?", signed(net_luid)
-        )
-        if holder is not None and holder != self.session_id:
-            self._refuse_holder(
-                net_luid, self._session(holder), f"0x{net_luid:016x}"
-            )
+        holder = self._holder(net_luid)
+        if holder is not None and holder.session_id != self.session_id:
+            self._refuse_holder(net_luid, holder, f"0x{net_luid:016x}")
         row = self._rows(
-            "SELECT if_index, if_index_owned, owner FROM identities WHERE "
-            "net_luid = ?",
+            "SELECT if_index, if_index_owned, owner, key FROM identities "
+            "WHERE net_luid = ?",
             signed(net_luid),
         )
+        if row and self._is_gone(row[0][2]):
+            row = []
         if not row and not self._is_retained(net_luid):
             raise NotRetainedError(
                 f"NET_LUID 0x{net_luid:016x} is neither allocated by this "
@@ -254,22 +331,25 @@ class SqliteIdentities(SqlitePages):
                 self.path,
             )
         if row and row[0][2] not in {None, self.session_id}:
-            raise NotRetainedError(
-                f"NET_LUID 0x{net_luid:016x} belongs to another session",
+            owner = self._session(row[0][2])
+            raise IdentityInUseError(
+                f"{row[0][3]!r} (NET_LUID 0x{net_luid:016x}) belongs to "
+                f"{owner}, and ends with it",
                 self.path,
+                owner,
             )
         own = row[0][0] if row and row[0][1] else 0
         if if_index == own or not (
             self.if_index_first <= if_index <= 0xFFFFFF
         ):
             return
-        other = self._one(
-            "SELECT key FROM identities WHERE if_index = ? AND "
+        for other, owner in self._rows(
+            "SELECT key, owner FROM identities WHERE if_index = ? AND "
             "if_index_owned = 1",
             if_index,
-        )
-        if other is not None:
-            raise IdentityConflictError(
-                f"ifIndex {if_index} is the identity {other!r}'s own",
-                self.path,
-            )
+        ):
+            if not self._is_gone(owner):
+                raise IdentityConflictError(
+                    f"ifIndex {if_index} is the identity {other!r}'s own",
+                    self.path,
+                )

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from . import _rows
-from ._connection import SqliteConnection
 from ._rows import page_id
+from ._sessions import SqliteSessions
 from .errors import AlreadyRetainedError, LeaseLostError, NotRetainedError
 from .records import IndexSet, SessionInfo
 
 _BLOCKS = 4096
 
 
-class SqlitePages(SqliteConnection):
+class SqlitePages(SqliteSessions):
     """Leases and pages; a page holds the retained indexes of a block."""
 
     # -- leases
@@ -25,9 +25,8 @@ class SqlitePages(SqliteConnection):
         self, if_type: int, lowest: int, highest: int, count: int
     ) -> list[tuple[int, bytes]]:
         with self._writing(durable=False):
+            self._reclaim()
             blocks = self._free_blocks(if_type, lowest, highest, count)
-            if not blocks and self._reclaim():
-                blocks = self._free_blocks(if_type, lowest, highest, count)
             leased = [(block, self._page(if_type, block)) for block in blocks]
             self._connection.executemany(
                 "INSERT INTO leases VALUES(?, ?)",

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
+from ._damage import reading
 from .errors import StoreCorruptError
 from .records import IdentityRecord, SessionInfo
 
@@ -94,25 +95,26 @@ def identity_record(
     Raises:
         StoreCorruptError: Its checksum is wrong.
     """
-    if identity_checksum(row[:-1]) != row[-1]:
-        raise StoreCorruptError(
-            f"the identity of NET_LUID 0x{unsigned(row[0]):016x} is damaged "
-            "(checksum): run `ndisbridge store check`, restore a backup",
-            path,
-        )
-    return IdentityRecord(
-        compartment=row[1],
-        provider=row[2],
-        key=row[3],
-        net_luid=unsigned(row[0]),
-        interface_guid=uuid.UUID(bytes=row[4]),
-        persistent=row[5] is None,
-        if_index=row[6],
-        if_index_owned=bool(row[7]),
-        alias=row[8],
-        attributes=json.loads(row[9]),
-        created=row[10],
-        in_use_by=in_use_by,
+    with reading(path):
+        if identity_checksum(row[:-1]) == row[-1]:
+            return IdentityRecord(
+                compartment=row[1],
+                provider=row[2],
+                key=row[3],
+                net_luid=unsigned(row[0]),
+                interface_guid=uuid.UUID(bytes=row[4]),
+                persistent=row[5] is None,
+                if_index=row[6],
+                if_index_owned=bool(row[7]),
+                alias=row[8],
+                attributes=json.loads(row[9]),
+                created=row[10],
+                in_use_by=in_use_by,
+            )
+    raise StoreCorruptError(
+        f"the identity of NET_LUID 0x{unsigned(row[0]):016x} is damaged "
+        "(checksum): run `ndisbridge store check`, restore a backup",
+        path,
     )
 
 
@@ -123,7 +125,9 @@ def page_bits(number: int, bits: bytes, checksum: int, path: str) -> bytes:
     Raises:
         StoreCorruptError: Its checksum is wrong.
     """
-    if page_checksum(number, bits) != checksum:
+    with reading(path):
+        intact = page_checksum(number, bits) == checksum
+    if not intact:
         raise StoreCorruptError(
             f"the page of IfType {number >> 12}, block {number & 4095} is "
             "damaged (checksum): run `ndisbridge store check`, restore a "
@@ -137,3 +141,12 @@ def bit_is_set(bits: bytes, index: int) -> bool:
     """Whether an index is in the bits of its block."""
     position = index & 4095
     return bool(bits[position >> 3] & 1 << (position & 7))
+
+
+def positions(mask: bytes) -> Iterator[int]:
+    """Where bits are set in a mask."""
+    number = int.from_bytes(mask, "little")
+    while number:
+        lowest = number & -number
+        yield lowest.bit_length() - 1
+        number ^= lowest

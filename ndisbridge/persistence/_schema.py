@@ -6,10 +6,12 @@ The tables of a SQLite store, and opening a connection that can be trusted.
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import EDQUOT, ENOSPC
 from typing import Any
 
 import apsw
 
+from ._damage import reading
 from .errors import (
     StoreBusyError,
     StoreCorruptError,
@@ -78,7 +80,13 @@ _INDEXES = {
 }
 
 
-def typed(error: apsw.Error, path: str) -> StoreError:
+#: Failures to make the readers' file larger: there is no room for it.
+_NO_ROOM = {apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMOPEN}
+
+
+def typed(
+    error: apsw.Error, path: str, *, read_only: bool = False, errno: int = 0
+) -> StoreError:
     """The error of a store for one of SQLite."""
     text = str(error)
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
@@ -89,24 +97,58 @@ def typed(error: apsw.Error, path: str) -> StoreError:
             "restore a backup",
             path,
         )
-    if isinstance(error, apsw.FullError):
+    if (
+        isinstance(error, apsw.FullError)
+        or getattr(error, "extendedresult", 0) in _NO_ROOM
+        or (isinstance(error, apsw.IOError) and errno in {ENOSPC, EDQUOT})
+    ):
         return StoreFullError(
             "there is no room left on its disk: make some", path
         )
     if isinstance(
         error, (apsw.ReadOnlyError, apsw.PermissionsError, apsw.CantOpenError)
     ):
+        what = "read" if read_only else "opened for writing"
         return StorePermissionError(
-            f"it can't be opened for writing ({text}): check its owner and "
-            "mode",
-            path,
+            f"it can't be {what} ({text}): check its owner and mode", path
         )
     return StoreError(f"{type(error).__name__}: {text}", path)
+
+
+def check_library(version: str, path: str) -> None:
+    """
+    Refuse to write with a SQLite that can damage a store.
+
+    Raises:
+        StoreError: It has the WAL-reset race, fixed in 3.51.3 and, for
+            those who stay behind, in 3.50.7 and 3.44.6.
+    """
+    number = tuple(map(int, version.split(".")))[:3]
+    fixed = (
+        number >= (3, 51, 3)
+        or (3, 50, 7) <= number < (3, 51)
+        or (3, 44, 6) <= number < (3, 45)
+    )
+    if not fixed:
+        raise StoreError(
+            f"SQLite {version} can lose what several processes write at once:"
+            " upgrade apsw (pip install -U 'apsw>=3.52')",
+            path,
+        )
 
 
 def connect(path: str, flags: int, timeout_ms: int) -> apsw.Connection:
     """A connection with the defences against a hostile file."""
     connection = apsw.Connection(path, flags=flags)
+    try:
+        _defend(connection, timeout_ms)
+    except BaseException:
+        connection.close(True)
+        raise
+    return connection
+
+
+def _defend(connection: apsw.Connection, timeout_ms: int) -> None:
     connection.set_busy_timeout(timeout_ms)
     for option, value in (
         (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
@@ -123,7 +165,6 @@ def connect(path: str, flags: int, timeout_ms: int) -> apsw.Connection:
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA mmap_size = 0")
     connection.execute("PRAGMA temp_store = MEMORY")
-    return connection
 
 
 def value(connection: apsw.Connection, sql: str, *args: Any) -> Any:
@@ -142,12 +183,12 @@ def check(connection: apsw.Connection, path: str) -> bool:
     """
     application = value(connection, "PRAGMA application_id")
     version = value(connection, "PRAGMA user_version")
-    found = dict(
-        connection.execute(
-            "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE "
-            "'sqlite\\_%' ESCAPE '\\'"
-        )
+    schema = connection.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE "
+        "'sqlite\\_%' ESCAPE '\\'"
     )
+    with reading(path):
+        found = dict(schema)
     if not found and application == 0 and version == 0:
         return False
     if application != APPLICATION_ID:

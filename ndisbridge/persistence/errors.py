@@ -40,6 +40,15 @@ class StoreFullError(StoreError):
     """There is no room left for the store."""
 
 
+class StoreUncertainError(StoreError):
+    """
+    The disk failed while a change was committed: nobody can tell whether it
+    is there.  What was to be retained must not be handed out again, and what
+    was to be released must not be used; looking it up tells what the store
+    says now, which a power cut may still undo.
+    """
+
+
 class StoreCorruptError(StoreError):
     """The store is damaged, or is no store of ndisbridge."""
 
@@ -70,7 +79,7 @@ class IdentityConflictError(StoreError, ValueError):
 
 class IdentityInUseError(StoreError):
     """
-    Another process has the identity registered.
+    A live session has the identity registered, or made it for itself.
 
     Attributes:
         holder: The session that has it.

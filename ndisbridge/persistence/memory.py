@@ -12,7 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .errors import IdentityExistsError, NotRetainedError
+from .errors import (
+    IdentityConflictError,
+    IdentityExistsError,
+    NotRetainedError,
+)
 from .records import IdentityRecord, IndexSet
 
 
@@ -29,6 +33,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._by_key: dict[tuple[str, str, str], IdentityRecord] = {}
         self._by_net_luid: dict[int, IdentityRecord] = {}
+        self._by_if_index: dict[int, IdentityRecord] = {}
 
     def __str__(self) -> str:
         return "memory"
@@ -73,6 +78,8 @@ class MemoryStore:
     def _put(self, record: IdentityRecord) -> None:
         self._by_key[_key(record)] = record
         self._by_net_luid[record.net_luid] = record
+        if record.if_index_owned:
+            self._by_if_index[record.if_index] = record
 
     def release(
         self,
@@ -89,7 +96,9 @@ class MemoryStore:
                     )
             for record in identities:
                 del self._by_key[_key(record)]
-                del self._by_net_luid[record.net_luid]
+                stored = self._by_net_luid.pop(record.net_luid)
+                if stored.if_index_owned:
+                    self._by_if_index.pop(stored.if_index, None)
             if not identities:
                 # An identity's index goes with the identity only.
                 for if_type, blocks in sets:
@@ -113,9 +122,16 @@ class MemoryStore:
     def confirm(
         self, net_luids: Sequence[int], if_indexes: Sequence[int]
     ) -> None:
-        # Only the core knows what is retained without an identity; it asks
-        # here for what is not allocated, and one session is all there is.
-        return None
+        # That they are retained the core knows: it leases from itself.
+        with self._lock:
+            for net_luid, if_index in zip(net_luids, if_indexes, strict=True):
+                owner = self._by_if_index.get(if_index)
+                if owner is not None and owner.net_luid != net_luid:
+                    raise IdentityConflictError(
+                        f"ifIndex {if_index} is the identity {owner.key!r}'s "
+                        "own",
+                        "memory",
+                    )
 
     def unconfirm(self, net_luids: Sequence[int]) -> None:
         return None

@@ -49,12 +49,19 @@ class IdentityRecord:
     #: Who has it registered; None for nobody alive.
     in_use_by: SessionInfo | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in self.attributes.items():
+            if not (isinstance(name, str) and isinstance(value, str)):
+                raise TypeError(
+                    f"attributes map str to str, not {name!r} to {value!r}"
+                )
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What ``check()`` has found."""
 
-    #: "file", "page", "identity", "root", "lease" or "session".
+    #: "file", "page", "identity", "root", "lease", "mark" or "session".
     kind: str
     text: str
 

@@ -12,6 +12,7 @@ holders (``synchronous=NORMAL``).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,10 @@ from dataclasses import replace
 from typing import Any
 
 from ._check import check_store, collect_stats
+from ._damage import reading
 from ._identities import SqliteIdentities
 from ._rows import signed
+from .errors import StoreCorruptError
 from .records import IdentityRecord, IndexSet, Problem, StoreStats
 
 
@@ -53,18 +56,25 @@ class SqliteStore(SqliteIdentities):
         updates: Sequence[tuple[int, Mapping[str, Any]]] = (),
     ) -> None:
         now = int(time.time())
-        with self._writing(durable=persistent):
-            for record in identities:
-                self._refuse_existing(record)
-            self._check_leases(sets)
-            if persistent:
-                self._change_pages(sets, self._set_bits)
-            self._insert_identities(
-                [replace(record, created=now) for record in identities],
-                None if persistent else self.session_id,
+        with self._lock:
+            durable = persistent or self._any_lasts(
+                net_luid for net_luid, _ in updates
             )
-            for net_luid, values in updates:
-                self._update_one(net_luid, values)
+            with self._writing(durable=durable):
+                if identities:
+                    # A key of the dead is free again.
+                    self._reclaim()
+                for record in identities:
+                    self._refuse_existing(record)
+                self._check_leases(sets)
+                if persistent:
+                    self._change_pages(sets, self._set_bits)
+                self._insert_identities(
+                    [replace(record, created=now) for record in identities],
+                    None if persistent else self.session_id,
+                )
+                for net_luid, values in updates:
+                    self._update_one(net_luid, values)
 
     def release(
         self,
@@ -74,9 +84,12 @@ class SqliteStore(SqliteIdentities):
         persistent: bool = True,
     ) -> None:
         with self._writing(durable=persistent):
-            for record in identities:
-                self._release_identity(record)
+            released = [
+                self._release_identity(record, persistent)
+                for record in identities
+            ]
             if persistent:
+                self._refuse_other_bits(sets, released)
                 self._refuse_identities(sets)
                 self._refuse_in_use(sets)
                 self._change_pages(sets, self._clear_bits)
@@ -106,12 +119,29 @@ class SqliteStore(SqliteIdentities):
     def check(self) -> list[Problem]:
         """
         Verify everything: the file, each page and row, the root, that each
-        identity has its bit, and that nothing belongs to dead sessions.
+        identity has its bit and each ifIndex its identity, and that nothing
+        belongs to dead sessions.
         """
-        with self._reading():
-            return check_store(
-                self._connection, self._is_alive, live=not self.read_only
-            )
+        with self._lock:
+            self._check_open()
+            # In a snapshot there are sessions that have ended since.
+            is_alive = None if self.read_only else self._is_alive
+            return check_store(self._connection, is_alive)
+
+    @classmethod
+    def check_snapshot(cls, path: str | os.PathLike[str]) -> list[Problem]:
+        """
+        As :meth:`check`, of a store that can't be opened for a session
+        because it is damaged.
+
+        Raises:
+            StoreError: It can't be read, for any reason but damage.
+        """
+        try:
+            with contextlib.closing(cls(path, read_only=True)) as snapshot:
+                return snapshot.check()
+        except StoreCorruptError as error:
+            return [Problem("file", str(error))]
 
     def stats(self) -> StoreStats:
         """Figures of the store."""
@@ -125,4 +155,7 @@ class SqliteStore(SqliteIdentities):
                 for (number,) in self._rows("SELECT id FROM sessions")
                 if (info := self._session(number)) is not None
             )
-            return collect_stats(self._connection, self.path, size, sessions)
+            with reading(self.path):
+                return collect_stats(
+                    self._connection, self.path, size, sessions
+                )

@@ -58,9 +58,11 @@ def one_step(
         witness.write("release!", *some)
     elif choice < 0.9:
         name = f"{os.getpid()}/{random.randrange(1 << 40)}"
-        witness.write("identity?", name)
-        identity = provider.identity(name, 6, persistent=choice < 0.85)
-        if identity.persistent:
+        persistent = choice < 0.85
+        if persistent:
+            witness.write("identity?", name)
+        identity = provider.identity(name, 6, persistent=persistent)
+        if persistent:
             witness.write("identity!", name, int(identity.net_luid))
             names.append(name)
         provider.register_interface(identity).deregister()

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: MIT
+"""
+Sessions on a SQLite store: beginning one, ending it, and the dead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from . import _files
+from ._damage import reading
+from ._liveness import LockFile, boot_id
+from ._root import SqliteRoot
+from .errors import (
+    LeaseLostError,
+    StoreBusyError,
+    StoreError,
+    StorePermissionError,
+)
+from .records import SessionInfo
+
+_SESSION = "SELECT id, pid, program, boot_id, started FROM sessions"
+
+
+class SqliteSessions(SqliteRoot):
+    """This process's session, and who else has one."""
+
+    def __init__(
+        self,
+        path: str | bytes | os.PathLike[Any],
+        *,
+        busy_timeout: float = 5.0,
+        read_only: bool = False,
+    ) -> None:
+        self.session_id = 0
+        self._liveness: LockFile | None = None
+        super().__init__(path, busy_timeout=busy_timeout, read_only=read_only)
+        try:
+            if read_only:
+                self._watch_sessions()
+            else:
+                self._begin_session()
+        except BaseException:
+            super().close()
+            self._unlock()
+            raise
+
+    # -- beginning
+
+    def _watch_sessions(self) -> None:
+        """A reader sees the locks; if it may not, it knows nobody alive."""
+        try:
+            self._liveness = LockFile.existing(self.path, read_only=True)
+        except StorePermissionError:
+            self._liveness = None
+
+    def _begin_session(self) -> None:
+        self._liveness = LockFile.existing(self.path)
+        program = os.path.basename(sys.argv[0] if sys.argv else "")
+        with self._errors():
+            # Who was killed may have written an identity, and not flushed
+            # it: it is in the log that was read at opening.  It must be on
+            # the disk before anybody is told of it, so this commit is.  Who
+            # dies later is no matter: others see what is flushed only.
+            unclean = bool(self._dead())
+            with self._transaction(durable=unclean):
+                if self._liveness is None:
+                    self._liveness = self._first_lock_file()
+                self._check_in_place()
+                self._reclaim()
+                self._connection.execute(
+                    "INSERT INTO sessions(pid, program, boot_id, started) "
+                    "VALUES(?, ?, ?, ?)",
+                    (
+                        os.getpid(),
+                        os.fsencode(program).decode(errors="replace")[:255],
+                        boot_id(),
+                        int(time.time()),
+                    ),
+                )
+                self.session_id = self._connection.last_insert_rowid()
+                if not self._liveness.take(self.session_id):
+                    raise StoreBusyError(
+                        f"{self._liveness.path} is locked by somebody else",
+                        self.path,
+                    )
+
+    def _first_lock_file(self) -> LockFile:
+        """
+        Make the lock file, in a transaction, so that only one does.
+
+        Sessions of this boot without one mean that it was removed: they may
+        be alive, and nobody could tell.  With another boot's they are dead.
+        """
+        existing = LockFile.existing(self.path)
+        if existing is not None:
+            return existing
+        boot = boot_id()
+        doubtful = [
+            self._info(row)
+            for row in self._rows(
+                f"{_SESSION} WHERE boot_id IN ('', ?1) OR ?1 = ''", boot
+            )
+        ]
+        if doubtful:
+            names = ", ".join(map(str, doubtful[:3]))
+            more = f" and {len(doubtful) - 3} more" * (len(doubtful) > 3)
+            lock = f"{self.path}.lock"
+            raise StoreError(
+                f"{lock} was removed, and these may still have the store "
+                f"open: {names}{more}; end them, then `touch {lock}`, or "
+                "reboot",
+                self.path,
+            )
+        return LockFile.create(self.path, _files.modes(self.path)[1])
+
+    # -- transactions of this session
+
+    @contextmanager
+    def _writing(
+        self, *, durable: bool, giving_back: bool = False
+    ) -> Iterator[None]:
+        """
+        A transaction of this session, which must not have been ended by
+        another, unless it only gives back: then there is nothing to give.
+        """
+        with self._lock, self._errors():
+            self._check_open()
+            if self.read_only:
+                raise StorePermissionError(
+                    "it was opened to be read only", self.path
+                )
+            try:
+                with self._transaction(durable=durable):
+                    self._check_in_place()
+                    if not giving_back and not self._one(
+                        "SELECT 1 FROM sessions WHERE id = ?", self.session_id
+                    ):
+                        raise LeaseLostError(
+                            "this session was ended by another, its leases "
+                            "are void: open a new one",
+                            self.path,
+                        )
+                    yield
+            except BaseException as error:
+                self._reconnect_if_broken(error)
+                raise
+
+    def _check_in_place(self) -> None:
+        super()._check_in_place()
+        if self._liveness is not None:
+            self._liveness.check_in_place()
+
+    # -- who is alive
+
+    def _is_alive(self, session_id: int) -> bool:
+        if session_id == self.session_id:
+            return not self._closed
+        return self._liveness is not None and self._liveness.is_held(
+            session_id
+        )
+
+    def _is_gone(self, owner: int | None) -> bool:
+        """Whether a row's owner has died, and so the row is void."""
+        return owner is not None and not self._is_alive(owner)
+
+    def _dead(self) -> list[int]:
+        return [
+            number
+            for (number,) in self._rows("SELECT id FROM sessions")
+            if not self._is_alive(number)
+        ]
+
+    def _info(self, row: tuple[Any, ...]) -> SessionInfo:
+        number, pid, program, boot, started = row
+        with reading(self.path):
+            return SessionInfo(
+                number, int(pid), str(program), str(boot), int(started)
+            )
+
+    def _session(self, session_id: int | None) -> SessionInfo | None:
+        """A session that is alive."""
+        if session_id is None or not self._is_alive(session_id):
+            return None
+        for row in self._rows(f"{_SESSION} WHERE id = ?", session_id):
+            return self._info(row)
+        return None
+
+    # -- ending
+
+    def _reclaim(self) -> None:
+        """
+        Void what dead sessions held, inside a transaction.  Their ends were
+        unclean, so what they may have left is verified.
+        """
+        dead = self._dead()
+        for number in dead:
+            self._end_session(number)
+        if dead:
+            self._verify_root()
+
+    def _end_session(self, session_id: int) -> None:
+        self._delete_identities("owner = ?", session_id)
+        for table in ("leases", "in_use"):
+            self._connection.execute(
+                f"DELETE FROM {table} WHERE session = ?", (session_id,)
+            )
+        self._connection.execute(
+            "DELETE FROM sessions WHERE id = ?", (session_id,)
+        )
+
+    def close(self) -> None:
+        """
+        End the session: its leases, marks and non-persistent identities go.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                if not self.read_only and not self._lost:
+                    with self._errors(), self._transaction(durable=False):
+                        self._end_session(self.session_id)
+            finally:
+                try:
+                    super().close()
+                finally:
+                    self._unlock()
+
+    def _unlock(self) -> None:
+        if self._liveness is not None:
+            self._liveness.close()
+
+    def after_fork_in_child(self) -> None:
+        """Let go of the lock's descriptor; leak the connection."""
+        super().after_fork_in_child()
+        self._unlock()
