@@ -829,6 +829,36 @@ def test_tag_follows_rename_and_move(
     assert fourth["wan"].state is AdoptionState.KNOWN
 
 
+def test_tag_takes_nothing_from_who_has_it(
+    namespace: Namespace, other_namespace: Namespace, store_path: str
+) -> None:
+    """A tag that somebody has put on another device is refused."""
+    namespace.add("here", "type", "ifb")
+    other_namespace.add("evil", "type", "ifb")
+    with (
+        ndis.Session(store_path) as one,
+        ndis.Session(store_path) as two,
+    ):
+        with namespace.entered():
+            mine = LinuxHost(one)
+            first = {each.name: each for each in mine.adopt()}
+        tag = f"ndis-luid-{int(first['here'].net_luid):016x}"
+        other_namespace.ip(
+            "link", "property", "add", "dev", "evil", "altname", tag
+        )
+        with other_namespace.entered(), LinuxHost(two) as theirs:
+            adopted = {each.name: each for each in theirs.adopt()}
+        assert isinstance(adopted["evil"].error, ndis.IdentityInUseError)
+        with namespace.entered():
+            again = {each.name: each for each in mine.adopt()}
+        assert again["here"].state is AdoptionState.KNOWN
+        for member in ("net_luid", "interface_guid", "attributes"):
+            assert getattr(again["here"].record, member) == getattr(
+                first["here"].record, member
+            )
+        mine.close()
+
+
 def test_namespaces_do_not_disturb_each_other(
     namespace: Namespace, other_namespace: Namespace, store_path: str
 ) -> None:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,22 +46,37 @@ class Namespace:
             self.ip(f"link del {name}")
 
     def command(self, *arguments: str) -> str:
-        return run(
-            "ip",
-            "netns",
-            "exec",
-            self.name,
-            sys.executable,
-            "-m",
-            "ndisbridge",
-            *arguments,
-            "--store",
-            str(self.store),
+        return self.ended(*arguments).stdout
+
+    def ended(
+        self, *arguments: str, code: int = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """The command here, once it has ended, with code."""
+        return command("ip", "netns", "exec", self.name)(
+            *arguments, "--store", str(self.store), code=code
         )
 
     def adopt(self) -> dict[str, dict]:
         rows = json.loads(self.command("adopt", "-o", "json"))
         return {row["name"]: row for row in rows}
+
+
+def command(*prefix: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command ndisbridge, run by another one."""
+
+    def ended(
+        *arguments: str, code: int = 0
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*prefix, sys.executable, "-m", "ndisbridge", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, f"{arguments}: {done.stderr}"
+        return done
+
+    return ended
 
 
 def run(*command: str) -> str:
@@ -185,3 +200,91 @@ def test_stack_and_query(namespaces: list[Namespace]) -> None:
     assert int(mtu) == link["mtu"]
     address = here.command("query", "ve0", "802_3_CURRENT_ADDRESS")
     assert address.strip() == link["address"]
+
+
+def test_same_name_again(namespaces: list[Namespace]) -> None:
+    """A name means the link that has it now, not one that had it once."""
+    here, there = namespaces
+    for namespace in namespaces:
+        namespace.ip("link add x0 type ifb")
+        namespace.adopt()
+    here.ip("link del x0")
+    here.ip("link add x0 type bridge")
+    done = here.ended("adopt", "-o", "json")
+    (row,) = (row for row in json.loads(done.stdout) if row["name"] == "x0")
+    assert row["key"] == "x0#2"
+    assert "x0: it has a new identity with the key 'x0#2'" in done.stderr
+    assert "new identity" not in here.ended("adopt", "-o", "json").stderr
+    shown = json.loads(here.command("show", "x0", "-o", "json"))
+    assert identity_of(shown) == identity_of(row)
+    # Both of here are without a link now, and that of there has none here.
+    here.ip("link del x0")
+    done = here.ended("show", "x0", code=1)
+    assert "more than one" in done.stderr
+    here.command("release", row["net_luid"], "--yes")
+    shown = json.loads(here.command("show", "x0", "-o", "json"))
+    assert shown["compartment"] == here.name
+    shown = json.loads(there.command("show", "x0", "-o", "json"))
+    assert (shown["compartment"], shown["status"]) == (there.name, "DOWN")
+
+
+def test_reserved_with_another_type(namespaces: list[Namespace]) -> None:
+    """A reservation that is not the link's is said to have been missed."""
+    here = namespaces[0]
+    here.command("reserve", "br7", "--type", "ethernet")
+    here.ip("link add br7 type bridge")
+    done = here.ended("adopt")
+    assert "reserved with another IfType" in done.stderr
+    here.command("release", "br7", "--yes")
+
+
+def test_compartments_in_table(namespaces: list[Namespace]) -> None:
+    """A table of several namespaces says which is whose."""
+    for namespace in namespaces:
+        namespace.adopt()
+    here, there = namespaces
+    table = here.command("list")
+    assert table.split()[:2] == ["Name", "Compartment"]
+    assert here.name in table
+    assert there.name in table
+    assert "Compartment" not in here.command("adopt")
+
+
+def test_query_of_unknown_link(namespaces: list[Namespace]) -> None:
+    """A link here is asked, if what the store knows by its name is not."""
+    here, there = namespaces
+    there.ip("link add x0 type ifb")
+    there.adopt()
+    here.ip("link add x0 type ifb")
+    here.ip("link set x0 mtu 1234")
+    index = str(kernel_indexes(here)["x0"])
+    for name in ("x0", index):
+        mtu = here.command("query", name, "GEN_MAXIMUM_FRAME_SIZE")
+        assert mtu == "1234\n"
+
+
+def test_namespace_without_name(namespaces: list[Namespace]) -> None:
+    """Where nobody knows what is live, that is said; or told by the user."""
+    store = ["--store", str(namespaces[0].store)]
+    unnamed = command("unshare", "-n")
+    done = unnamed("adopt", *store, code=2)
+    assert "--compartment" in done.stderr
+    mine = ["--compartment", "mine", *store]
+    unnamed("adopt", *mine)
+    for arguments in (["list", "-o", "json"], ["show", "lo", "-o", "json"]):
+        rows = json.loads(unnamed(*arguments, *mine).stdout)
+        row = rows[0] if isinstance(rows, list) else rows
+        assert row["status"] != "ABSENT"
+        done = unnamed(*arguments, *store)
+        rows = json.loads(done.stdout)
+        row = rows[0] if isinstance(rows, list) else rows
+        assert row["status"] == "ABSENT"
+        assert "no name" in done.stderr
+        assert done.stderr.count("\n") == 1
+    net_luid = row["net_luid"]
+    query = ["query", net_luid, "GEN_MAXIMUM_FRAME_SIZE"]
+    assert int(unnamed(*query, *mine).stdout) > 0
+    assert "no name" in unnamed(*query, *store, code=1).stderr
+    by_name = unnamed("query", "lo", "GEN_MAXIMUM_FRAME_SIZE", *store)
+    assert int(by_name.stdout) > 0
+    unnamed("release", "lo", "--yes", *mine)

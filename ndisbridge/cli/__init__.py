@@ -19,18 +19,16 @@ except ImportError as error:  # pragma: no cover
     )
 
 from .._native import library_version
-from ..exceptions import InvalidParameterError, NdisError
-from ..persistence import StoreError
-from ..proxy.compartments import CompartmentError
-from . import identities, live, tools
+from . import identities, live, streams, tools
+from .errors import INTERRUPTED, OK, USAGE, explain
 
-#: Exit codes.
-OK, NOT_FOUND, USAGE, STORE = range(4)
+_COMPLETE = "_NDISBRIDGE_COMPLETE"
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 not found, 2 usage, 3 store.",
+    epilog="Exit codes: 0 done, 1 not found, 2 usage, 3 store, 70 a fault of "
+    "the command itself.",
 )
 @click.version_option(library_version(), prog_name="ndisbridge")
 def main() -> None:
@@ -69,52 +67,44 @@ def completion(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None
-    made = found(main, {}, "ndisbridge", "_NDISBRIDGE_COMPLETE")
+    made = found(main, {}, "ndisbridge", _COMPLETE)
     # Not made by source(), which asks bash for its version.
-    click.echo(made.source_template % made.source_vars())
-
-
-def _fail(problem: BaseException, code: int) -> NoReturn:
-    click.echo(f"ndisbridge: {problem}", err=True)
-    sys.exit(code)
+    streams.write(made.source_template % made.source_vars())
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     Run the command and exit: no traceback for what a user can mend.
-
-    ``NDISBRIDGE_DEBUG=1`` shows it all the same.
     """
     try:
-        main.main(arguments, "ndisbridge", standalone_mode=False)
-        sys.stdout.flush()
-    except Exception as problem:
-        if os.environ.get("NDISBRIDGE_DEBUG"):
-            raise
-        _explain(problem)
+        streams.prepare()
+        code = _attempt(sys.argv[1:] if arguments is None else arguments)
+        streams.settle()
     except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(OK)
+        code = INTERRUPTED
+    sys.exit(code)
 
 
-def _explain(problem: Exception) -> NoReturn:
-    if isinstance(problem, click.exceptions.Abort):
-        _fail(click.ClickException("stopped"), 130)
-    if isinstance(problem, click.exceptions.Exit):
-        sys.exit(problem.exit_code)
-    if isinstance(problem, click.UsageError):
-        problem.show()
-        sys.exit(USAGE)
-    if isinstance(problem, click.ClickException):
-        _fail(Exception(problem.format_message()), problem.exit_code)
-    if isinstance(problem, BrokenPipeError):
-        # Nobody reads on; what is left to flush has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(OK)
-    if isinstance(problem, (StoreError, OSError)):
-        _fail(problem, STORE)
-    if isinstance(problem, (CompartmentError, InvalidParameterError)):
-        _fail(problem, USAGE)
-    if isinstance(problem, (LookupError, NdisError)):
-        _fail(problem, NOT_FOUND)
-    raise problem
+def _attempt(arguments: Sequence[str]) -> int:
+    try:
+        return _invoke(arguments)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except Exception as problem:
+        return explain(problem)
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    # What click's own main() does, but for its view of broken pipes.
+    instruction = os.environ.get(_COMPLETE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(main, {}, "ndisbridge", _COMPLETE, instruction)
+    for each in arguments:
+        if not streams.is_utf8(each):
+            streams.note(f"ndisbridge: {each!r} is not valid UTF-8")
+            return USAGE
+    with main.make_context("ndisbridge", list(arguments)) as context:
+        main.invoke(context)
+    return OK

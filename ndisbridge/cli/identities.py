@@ -6,28 +6,37 @@ Commands on identities: adopt, list, show, reserve, release.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sys
+from typing import Any
 
 import click
 
+from ..constants import IfType
 from ..net_luid import NetLuid
-from ..persistence import (
-    StoreNotFoundError,
-)
+from ..proxy.adoption import AdoptionState
 from ..proxy.compartments import current_compartment
 from ..proxy.linux import PROVIDER_NAME, LinuxHost
 from .options import (
     columns_option,
     compartment_option,
+    identity_argument,
     output_option,
     parse_type,
     store_option,
+    type_option,
 )
-from .output import chosen_columns, show_one, show_rows
-from .rows import make_row, resolve, rows_of
-from .stores import open_session, own_store, read_store
+from .output import (
+    cell,
+    chosen_columns,
+    count_of,
+    show_one,
+    show_rows,
+    sort_field,
+)
+from .rows import STATUSES, Row, make_row, resolve, rows_of, this_compartment
+from .stores import open_session, own_store, read_store, refuse_absent
+from .streams import note, printable, write
 
 
 @click.command()
@@ -51,14 +60,21 @@ def adopt(
       ndisbridge adopt
       ip netns exec blue ndisbridge adopt -o json
     """
-    chosen = chosen_columns(columns, output)
+    chosen = chosen_columns(columns)
+    # Before a store is made for a namespace that is then refused.
+    compartment = current_compartment(compartment)
     with (
         open_session(store) as session,
         LinuxHost(session, compartment=compartment) as host,
     ):
         adoption = host.adopt()
         rows = [
-            make_row(each.record, each.link, each.state.value)
+            make_row(
+                each.record,
+                each.link,
+                each.state.value,
+                str(each.error or ""),
+            )
             for each in adoption
         ]
         path = str(session.store)
@@ -68,26 +84,40 @@ def adopt(
         [row.fields() for row in rows],
         output,
         chosen,
-        f"{len(rows)} links{where}, {new} of them new, in {path}",
+        f"{count_of(len(rows), 'link', 'links')}{where}, {new} of them new, "
+        f"in {path}",
     )
     for each in adoption:
         if each.error is not None:
-            click.echo(f"{each.name}: {each.error}", err=True)
+            note(f"{each.name}: {each.error}")
+        if each.state is AdoptionState.NEW and each.key != each.name:
+            note(
+                f"{each.name}: it has a new identity with the key "
+                f"{each.key!r}: the name is another device's, or was "
+                "reserved with another IfType"
+            )
 
 
 @click.command("list")
 @store_option
 @output_option
 @columns_option
-@click.option("--type", "if_type", metavar="TYPE", help="Of one IfType.")
+@compartment_option
+@type_option("Of one IfType.")
 @click.option("--provider", metavar="NAME", help="Of one provider.")
-@click.option("--status", metavar="STATUS", help="UP, DOWN, ABSENT ...")
+@click.option(
+    "--status",
+    type=click.Choice(STATUSES, case_sensitive=False),
+    metavar="STATUS",
+    help="UP, DOWN, ABSENT ...",
+)
 @click.option("--name", metavar="REGEX", help="Whose name matches.")
 @click.option("--sort", metavar="COLUMN", help="Order by a column.")
 def list_(
     store: str | None,
     output: str,
     columns: str | None,
+    compartment: str | None,
     if_type: str | None,
     provider: str | None,
     status: str | None,
@@ -103,46 +133,56 @@ def list_(
     Example:
       ndisbridge list --type ethernet --status up -o csv
     """
-    chosen = chosen_columns(columns, output)
+    chosen = chosen_columns(columns)
+    wanted = None if if_type is None else int(parse_type(if_type))
+    pattern = None if name is None else _parse_pattern(name)
+    field = None if sort is None else sort_field(sort)
     with contextlib.closing(read_store(store)) as source:
-        rows = rows_of(source.identities(provider=provider))
-        path = source.path
-    if if_type is not None:
-        wanted = int(parse_type(if_type))
-        rows = [row for row in rows if row.if_type == wanted]
-    if status is not None:
-        rows = [row for row in rows if row.status == status.upper()]
-    if name is not None:
-        try:
-            pattern = re.compile(name)
-        except re.error as problem:
-            raise click.BadParameter(
-                f"{name!r} is no regular expression: {problem}"
-            ) from None
-        rows = [row for row in rows if pattern.search(row.name)]
-    if sort is not None:
-        (field,) = chosen_columns(sort, output).values()
-        rows.sort(
-            key=lambda row: (
-                getattr(row, field) is None,
-                getattr(row, field) or 0
-                if isinstance(getattr(row, field), int)
-                else str(getattr(row, field)),
-            )
+        rows = rows_of(
+            source.identities(provider=provider),
+            this_compartment(compartment),
         )
+        path = source.path
+    rows = [
+        row
+        for row in rows
+        if wanted in {None, row.if_type}
+        and status in {None, row.status}
+        and (pattern is None or pattern.search(row.name))
+    ]
+    if field is not None:
+        rows.sort(key=lambda row: _sort_key(row, field))
     show_rows(
         [row.fields() for row in rows],
         output,
         chosen,
-        f"{len(rows)} identities in {path}",
+        f"{count_of(len(rows), 'identity', 'identities')} in {path}",
     )
 
 
+def _parse_pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as problem:
+        raise click.BadParameter(
+            f"{text!r} is no regular expression: {problem}"
+        ) from None
+
+
+def _sort_key(row: Row, field: str) -> tuple[bool, Any]:
+    """What is not known comes last; numbers go by their value."""
+    value = getattr(row, field)
+    return value is None, value if isinstance(value, int) else str(value)
+
+
 @click.command()
-@click.argument("ident", metavar="ID")
+@identity_argument
 @store_option
 @output_option
-def show(ident: str, store: str | None, output: str) -> None:
+@compartment_option
+def show(
+    ident: str, store: str | None, output: str, compartment: str | None
+) -> None:
     """Show everything about one identity.
 
     \b
@@ -150,7 +190,8 @@ def show(ident: str, store: str | None, output: str) -> None:
       ndisbridge show ethernet_4
     """
     with contextlib.closing(read_store(store)) as source:
-        row = resolve(rows_of(source.identities()), ident)
+        here = this_compartment(compartment)
+        row = resolve(rows_of(source.identities(), here), ident, here)
     show_one(row.fields(), output)
 
 
@@ -159,13 +200,9 @@ def show(ident: str, store: str | None, output: str) -> None:
 @store_option
 @output_option
 @compartment_option
-@click.option(
-    "--type",
-    "if_type",
-    default="ethernet",
-    show_default=True,
-    metavar="TYPE",
-    help="IfType of a new one, by number or name.",
+@type_option(
+    "IfType, by number or name; one that is there already has it, a new one "
+    "is ethernet by default."
 )
 @click.option(
     "--provider",
@@ -180,7 +217,7 @@ def reserve(
     store: str | None,
     output: str,
     compartment: str | None,
-    if_type: str,
+    if_type: str | None,
     provider: str,
     field: str | None,
 ) -> None:
@@ -189,35 +226,52 @@ def reserve(
     A link that is created with that ifIndex, under the name KEY, is
     recognised by `adopt` as this identity.
 
+    Of a link that was adopted but never reserved, the ifIndex is the
+    kernel's, as last seen: it may be taken when the link is created again.
+
     \b
     Example:
       ip link add vpn0 index $(ndisbridge reserve vpn0 --field if_index) \\
           type ifb
     """
-    wanted = parse_type(if_type)
-    if provider == PROVIDER_NAME:
+    wanted = None if if_type is None else parse_type(if_type)
+    fields = list(Row.__dataclass_fields__)
+    if field is not None and field not in fields:
+        raise click.UsageError(
+            f"there is no field {field!r}: choose from " + ", ".join(fields)
+        )
+    if compartment is not None or provider == PROVIDER_NAME:
         compartment = current_compartment(compartment)
     with open_session(store) as session:
         owner = session.register_provider(
             provider, compartment=compartment or ""
         )
-        identity = owner.identity(key, wanted)
-        fields = make_row(identity.record, None).fields()
+        known = owner.find(key)
+        if known is not None:
+            has = known.net_luid.if_type
+            if wanted not in {None, has}:
+                raise click.UsageError(
+                    f"{key!r} is there already, with the IfType {has.name} "
+                    f"({int(has)}): it can't become {wanted.name} "
+                    f"({int(wanted)})"
+                )
+            wanted = has
+        identity = owner.identity(key, wanted or IfType.ETHERNET_CSMACD)
+        row = make_row(identity.record, None)
     if field is None:
-        show_one(fields, output)
-    elif field in fields:
-        click.echo(fields[field])
+        show_one(row.fields(), output)
     else:
-        raise click.UsageError(
-            f"there is no field {field!r}: choose from " + ", ".join(fields)
-        )
+        write(cell("", getattr(row, field)))
 
 
 @click.command()
-@click.argument("ident", metavar="ID")
+@identity_argument
 @store_option
+@compartment_option
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-def release(ident: str, store: str | None, yes: bool) -> None:
+def release(
+    ident: str, store: str | None, compartment: str | None, yes: bool
+) -> None:
     """Give an identity up for good.
 
     Its NET_LUID and GUID may be another interface's next.
@@ -226,12 +280,11 @@ def release(ident: str, store: str | None, yes: bool) -> None:
     Example:
       ndisbridge release vpn0 --yes
     """
-    path = store or own_store()
-    if not os.path.exists(path):
-        raise StoreNotFoundError("there is no such store", path)
+    refuse_absent(own_store() if store is None else store)
+    here = this_compartment(compartment)
     with open_session(store) as session:
         records = list(session.identities())
-        row = resolve(rows_of(records), ident)
+        row = resolve(rows_of(records, here), ident, here)
         (record,) = (
             each
             for each in records
@@ -239,10 +292,11 @@ def release(ident: str, store: str | None, yes: bool) -> None:
         )
         if not yes and sys.stdin.isatty():
             click.confirm(
-                f"Release {row.key} ({row.net_luid_name}) for good?",
+                f"Release {printable(row.key)} ({row.net_luid_name}) "
+                "for good?",
                 abort=True,
             )
         elif not yes:
             raise click.UsageError("nobody to ask here: give --yes")
         session.release(record)
-    click.echo(f"released {row.key} ({row.net_luid})", err=True)
+    note(f"released {row.key} ({row.net_luid})")

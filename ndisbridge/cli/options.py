@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Options that several commands share.
+Options and arguments that several commands share.
 """
 
 from __future__ import annotations
@@ -14,10 +14,29 @@ import click
 from ..constants import IfType
 from ..exceptions import InvalidParameterError
 from ..net_luid import NetLuid
+from .completing import complete_identity, complete_type
 from .output import FORMATS
 from .stores import SYSTEM_STORE
+from .streams import is_utf8
 
 _Command = Callable[..., Any]
+
+
+def _check_store(
+    _: click.Context, __: click.Parameter, store: str | None
+) -> str | None:
+    """An empty path is an unset variable of a script, not the default."""
+    if store == "":
+        raise click.BadParameter("the path of the store is empty")
+    if store is not None and not is_utf8(store):
+        raise click.BadParameter(f"{store!r} is not valid UTF-8")
+    return store
+
+
+def identity_argument(command: _Command) -> _Command:
+    return click.argument(
+        "ident", metavar="ID", shell_complete=complete_identity
+    )(command)
 
 
 def store_option(command: _Command) -> _Command:
@@ -25,6 +44,7 @@ def store_option(command: _Command) -> _Command:
         "--store",
         envvar="NDISBRIDGE_STORE",
         metavar="PATH",
+        callback=_check_store,
         help="The store [env: NDISBRIDGE_STORE; default: "
         f"{SYSTEM_STORE} for root, else in the state directory of the user].",
     )(command)
@@ -56,9 +76,19 @@ def compartment_option(command: _Command) -> _Command:
     )(command)
 
 
+def type_option(text: str) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--type",
+        "if_type",
+        metavar="TYPE",
+        shell_complete=complete_type,
+        help=text,
+    )
+
+
 def parse_type(text: str) -> IfType:
     """An IfType by number, by name, or by the prefix of its ifName."""
-    if text.isdecimal():
+    if text.isdecimal() and len(text) < 10:
         number = int(text)
         if 0 < number <= 0xFFFF:
             return IfType(number)

@@ -6,16 +6,21 @@ Printing: tables, JSON, JSON Lines, CSV.
 from __future__ import annotations
 
 import csv
+import io
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from .rows import Row
+from .streams import encoding, note, printable, write
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
@@ -23,6 +28,7 @@ FORMATS = ("table", "json", "jsonl", "csv")
 #: Columns of the table: heading, field.
 COLUMNS = {
     "Name": "name",
+    "Compartment": "compartment",
     "InterfaceDescription": "description",
     "ifIndex": "if_index",
     "Status": "status",
@@ -32,6 +38,19 @@ COLUMNS = {
     "ifName": "net_luid_name",
     "InterfaceGuid": "interface_guid",
 }
+#: Those that a narrow terminal can do without, the first ones first.
+OPTIONAL = (
+    "InterfaceGuid",
+    "ifName",
+    "LinkSpeed",
+    "MacAddress",
+    "InterfaceDescription",
+    "Compartment",
+)
+#: Between two columns.
+_GAP = 2
+#: Where there is no terminal, nothing is too wide.
+_ENDLESS = 1_000_000
 
 
 def speed_text(bits: int | None) -> str:
@@ -44,42 +63,96 @@ def speed_text(bits: int | None) -> str:
     return f"{bits / 1000:g} Kbps"
 
 
-def console() -> Console:
-    """The terminal; wide enough to be cut by nobody where it is none."""
-    if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(
-        width=250, no_color=True, highlight=False, force_terminal=False
-    )
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON that is valid in whatever encoding stdout has."""
+    narrow = encoding() != "utf-8"
+    return json.dumps(value, indent=indent, ensure_ascii=narrow)
 
 
-def _cell(field: str, value: Any) -> str:
+def cell(field: str, value: Any) -> str:
+    """A value as people read it."""
     if field == "link_speed":
         return speed_text(value)
-    return "" if value is None else str(value)
+    return "" if value is None else printable(value)
 
 
 def show_rows(
     rows: Sequence[dict[str, Any]],
     output: str,
-    columns: dict[str, str],
+    columns: dict[str, str] | None = None,
     caption: str = "",
 ) -> None:
-    """Print rows in the format that was asked for."""
+    """
+    Print rows in the format that was asked for.
+
+    Without columns these are identities: a table has the usual ones, as many
+    as the terminal has room for; CSV has them all.
+    """
     if output == "json":
-        click.echo(json.dumps(list(rows), indent=2, ensure_ascii=False))
+        write(json_text(list(rows), indent=2))
     elif output == "jsonl":
         for row in rows:
-            click.echo(json.dumps(row, ensure_ascii=False))
+            write(json_text(row))
     elif output == "csv":
-        names = list(columns.values())
-        writer = csv.DictWriter(
-            sys.stdout, names, extrasaction="ignore", lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(rows)
-    else:
+        names = columns.values() if columns else Row.__dataclass_fields__
+        _show_csv(rows, list(names))
+    elif columns is not None:
         _show_table(rows, columns, caption)
+    else:
+        shown, hidden = _fitting(rows, _usual_columns(rows))
+        if hidden:
+            caption += (
+                f"; no room for {', '.join(hidden)}: -o json or --columns "
+                "shows them"
+            )
+        _show_table(rows, shown, caption)
+
+
+def _show_csv(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, names, extrasaction="ignore", lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    write(text.getvalue().removesuffix("\n"))
+
+
+def _usual_columns(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    several = len({row["compartment"] for row in rows}) > 1
+    return {
+        heading: field
+        for heading, field in COLUMNS.items()
+        if several or field != "compartment"
+    }
+
+
+def _width() -> int:
+    if not sys.stdout.isatty():
+        return _ENDLESS
+    return shutil.get_terminal_size().columns
+
+
+def _fitting(
+    rows: Sequence[dict[str, Any]], columns: dict[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """The columns that there is room for, and those that there is not."""
+    room = _width()
+    widths = {
+        heading: max(
+            map(
+                cell_len, [heading, *(cell(field, row[field]) for row in rows)]
+            )
+        )
+        for heading, field in columns.items()
+    }
+    hidden = []
+    for heading in OPTIONAL:
+        if sum(widths.values()) + _GAP * (len(widths) - 1) <= room:
+            break
+        if widths.pop(heading, None) is not None:
+            hidden.append(heading)
+    return {heading: columns[heading] for heading in widths}, hidden
 
 
 def _show_table(
@@ -89,17 +162,34 @@ def _show_table(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, field in columns.items():
         table.add_column(
-            heading,
-            no_wrap=field != "interface_guid" or not sys.stdout.isatty(),
+            Text(heading),
+            overflow="fold",
             justify="right" if field == "if_index" else "left",
         )
     for row in rows:
-        cells = [_cell(field, row.get(field)) for field in columns.values()]
         style = {"UP": "green", "ABSENT": "dim"}.get(row.get("status", ""))
-        table.add_row(*cells, style=style)
-    console().print(table)
+        table.add_row(
+            *(Text(cell(field, row.get(field))) for field in columns.values()),
+            style=style,
+        )
+    # Not to stdout: rich has its own ideas of what a broken pipe means.
+    text = io.StringIO()
+    Console(
+        file=text,
+        width=_width(),
+        force_terminal=sys.stdout.isatty(),
+        highlight=False,
+    ).print(table, crop=False)
+    lines = text.getvalue().removesuffix("\n").split("\n")
+    # Of a terminal's styles the blanks are part.
+    write("\n".join(line.rstrip(" ") for line in lines))
     if caption:
-        click.echo(caption, err=True)
+        note(caption)
+
+
+def count_of(number: int, one: str, many: str) -> str:
+    """A number of things, in words."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def all_columns(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -107,13 +197,11 @@ def all_columns(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     return {name: name for row in rows[:1] for name in row}
 
 
-def chosen_columns(text: str | None, output: str) -> dict[str, str]:
-    """The columns of ``--columns``, or the usual ones."""
-    fields = list(Row.__dataclass_fields__)
+def chosen_columns(text: str | None) -> dict[str, str] | None:
+    """The columns of ``--columns``; None for the usual ones."""
     if text is None:
-        if output == "csv":
-            return {name: name for name in fields}
-        return COLUMNS
+        return None
+    fields = list(Row.__dataclass_fields__)
     by_name = {
         **{heading.lower(): field for heading, field in COLUMNS.items()},
         **{field: field for field in fields},
@@ -130,12 +218,27 @@ def chosen_columns(text: str | None, output: str) -> dict[str, str]:
     return columns
 
 
+def sort_field(text: str) -> str:
+    """The field of ``--sort``."""
+    columns = chosen_columns(text) or {}
+    if "," in text:
+        raise click.UsageError(
+            f"rows are sorted by one column, not by {', '.join(columns)}"
+        )
+    (field,) = columns.values()
+    return field
+
+
 def show_one(fields: dict[str, Any], output: str) -> None:
+    """Print the fields of one thing."""
     if output == "table":
         width = max(len(name) for name in fields)
-        for name, value in fields.items():
-            click.echo(f"{name:{width}}  {_cell(name, value)}".rstrip())
+        lines = [
+            f"{name:{width}}  {cell(name, value)}".rstrip()
+            for name, value in fields.items()
+        ]
+        write("\n".join(lines))
     elif output == "json":
-        click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
+        write(json_text(fields, indent=2))
     else:
         show_rows([fields], output, all_columns([fields]))

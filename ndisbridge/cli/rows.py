@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import click
-
+from ..constants import IfOperStatus
 from ..exceptions import InvalidParameterError, NdisError
 from ..net_luid import NetLuid
 from ..persistence import (
@@ -22,13 +21,18 @@ from ..persistence import (
 from ..proxy.compartments import CompartmentError, current_compartment
 from ..proxy.links import LinuxLink, read_links
 from ..proxy.linux import PROVIDER_NAME
-from ..proxy.recognition import recognise
+from ..proxy.recognition import compartment_of, recognise
+from .errors import NotFound
+from .streams import note
 
+#: Status of an identity that has no link here.
+ABSENT = "ABSENT"
+STATUSES = (*IfOperStatus.__members__, ABSENT)
 
-class NotFound(click.ClickException):
-    """Nothing is what the user named."""
-
-    exit_code = 1
+_UNMATCHED = (
+    "which identities have links here can't be told, so none is shown to "
+    "have one"
+)
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,20 @@ class Row:
     key: str
     persistent: bool
     registered_by: str
+    #: What its adoption has found; "known" if it has a link here.
     state: str
+    #: Why its adoption has not registered it.
+    error: str
 
     def fields(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def make_row(
-    record: IdentityRecord, link: LinuxLink | None, state: str = ""
+    record: IdentityRecord,
+    link: LinuxLink | None,
+    state: str = "",
+    error: str = "",
 ) -> Row:
     """The row of an identity and, if it has one, its link."""
     net_luid = NetLuid(record.net_luid)
@@ -72,7 +82,7 @@ def make_row(
         description=(link.kind if link else record.attributes.get("kind", ""))
         or net_luid.if_type.name.lower(),
         if_index=link.if_index if link else record.if_index,
-        status=link.oper_status.name if link else "ABSENT",
+        status=link.oper_status.name if link else ABSENT,
         admin_status=link.admin_status.name if link else "",
         mac_address=link.address.hex(":") if link else "",
         link_speed=link.link_speed if link else None,
@@ -85,57 +95,80 @@ def make_row(
         interface_guid=str(record.interface_guid),
         alias=(link.alias if link else "") or record.alias,
         provider=record.provider,
-        compartment=record.compartment,
+        compartment=compartment_of(record),
         key=record.key,
         persistent=record.persistent,
         registered_by=str(record.in_use_by) if record.in_use_by else "",
         state=state or ("known" if live else ""),
+        error=error,
     )
 
 
-def rows_of(records: Sequence[IdentityRecord]) -> list[Row]:
-    """Rows of a store's identities, with the links of this namespace."""
+def this_compartment(given: str | None) -> str | None:
+    """
+    The compartment whose links are shown.  None where it has no name: this
+    is said, for what has a link here is then not told from what has none.
+    """
+    try:
+        return current_compartment(given)
+    except CompartmentError as problem:
+        if given is not None:
+            raise
+        note(f"{_UNMATCHED}: {problem}")
+        return None
+
+
+def rows_of(
+    records: Sequence[IdentityRecord], compartment: str | None
+) -> list[Row]:
+    """
+    Rows of a store's identities, with the links of this namespace.
+
+    Args:
+        records: The identities.
+        compartment: This namespace's name; None if it has none.
+    """
     links: dict[int, LinuxLink] = {}
-    with contextlib.suppress(OSError, CompartmentError, NdisError):
-        compartment = current_compartment()
+    if compartment is not None:
         mine = [each for each in records if each.provider == PROVIDER_NAME]
-        for match in recognise(read_links(), mine, compartment):
-            if match.record is not None:
-                links[match.record.net_luid] = match.link
+        try:
+            for match in recognise(read_links(), mine, compartment):
+                if match.record is not None:
+                    links[match.record.net_luid] = match.link
+        except (OSError, NdisError) as problem:
+            note(f"{_UNMATCHED}: {problem}")
     return [make_row(each, links.get(each.net_luid)) for each in records]
 
 
-def resolve(rows: Sequence[Row], text: str) -> Row:
+def resolve(rows: Sequence[Row], text: str, compartment: str | None) -> Row:
     """
-    The one row that any form of identity names.
+    The one row that any form of identity names: of several the one that has
+    a link here, or else the one of this compartment.
 
     Raises:
         NotFound: None, or more than one.
     """
-    found = list(_named(rows, text))
+    found = _named(rows, text)
     if not found:
         raise NotFound(f"no interface is {text!r}: see `ndisbridge list`")
+    found = [row for row in found if row.status != ABSENT] or found
+    found = [row for row in found if row.compartment == compartment] or found
     if len(found) > 1:
         names = ", ".join(f"{row.key} ({row.net_luid})" for row in found)
         raise NotFound(f"{text!r} is more than one: {names}")
     return found[0]
 
 
-def _named(rows: Sequence[Row], text: str) -> Iterable[Row]:
-    exact = [row for row in rows if text in {row.name, row.key}]
-    if exact:
-        return [row for row in exact if row.name == text] or exact
+def _named(rows: Sequence[Row], text: str) -> list[Row]:
+    for field in ("name", "key"):
+        exact = [row for row in rows if getattr(row, field) == text]
+        if exact:
+            return exact
     with contextlib.suppress(ValueError):
         guid = str(uuid.UUID(text))
         return [row for row in rows if row.interface_guid == guid]
-    if text.isdecimal() and int(text) <= 0x7FFFFFFF:
-        number = int(text)
-        live = [
-            row
-            for row in rows
-            if row.if_index == number and row.status != "ABSENT"
-        ]
-        return live or [row for row in rows if row.if_index == number]
+    if text.isdecimal() and len(text) <= 10 and int(text) <= 0x7FFFFFFF:
+        return [row for row in rows if row.if_index == int(text)]
     with contextlib.suppress(InvalidParameterError):
         wanted = str(NetLuid.parse(text))
         return [row for row in rows if row.net_luid == wanted]

@@ -6,21 +6,22 @@ stats, convert.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
-import sys
 
 import click
 
 from ..constants import IfType
 from ..net_luid import NetLuid
+from .errors import STORE
 from .options import (
     output_option,
     parse_type,
     store_option,
 )
-from .output import show_one, show_rows
-from .stores import store_to_look_after
+from .output import count_of, json_text, show_one, show_rows
+from .stores import examine_store, store_to_look_after
+from .streams import printable, write
 
 
 @click.command()
@@ -37,7 +38,7 @@ def convert(text: tuple[str, ...], output: str) -> None:
       ndisbridge convert ethernet_32768
       ndisbridge convert ethernet 32768
     """
-    if len(text) == 2 and text[1].isdecimal():
+    if len(text) == 2 and text[1].isdecimal() and len(text[1]) < 10:
         net_luid = NetLuid.make(parse_type(text[0]), int(text[1]))
     elif len(text) == 1:
         net_luid = NetLuid.parse(text[0])
@@ -71,19 +72,20 @@ def check(store: str | None, output: str) -> None:
 
     Exit code 3 if something is wrong.
     """
-    with store_to_look_after(store) as source:
-        problems = source.check()
-        count = source.stats().identities
-    if output == "table":
-        for problem in problems:
-            click.echo(str(problem))
-        if not problems:
-            click.echo(f"{source}: {count} identities, no problem")
-    else:
-        rows = [{"kind": p.kind, "text": p.text} for p in problems]
-        show_rows(rows, output, {"kind": "kind", "text": "text"})
+    path, problems, count = examine_store(store)
+    # Whoever does not read on is still told by the exit code.
+    with contextlib.suppress(BrokenPipeError):
+        if output == "table":
+            for problem in problems:
+                write(printable(problem))
+            if not problems:
+                found = count_of(count, "identity", "identities")
+                write(printable(f"{path}: {found}, no problem"))
+        else:
+            rows = [{"kind": p.kind, "text": p.text} for p in problems]
+            show_rows(rows, output, {"kind": "kind", "text": "text"})
     if problems:
-        sys.exit(3)
+        click.get_current_context().exit(STORE)
 
 
 @store.command()
@@ -113,14 +115,16 @@ def stats(store: str | None, output: str) -> None:
     }
     if output in {"json", "jsonl"}:
         indent = 2 if output == "json" else None
-        click.echo(json.dumps(fields, indent=indent, ensure_ascii=False))
+        write(json_text(fields, indent))
         return
     if output == "table":
-        click.echo(
-            f"{found.store}: format {found.version}, {found.size} bytes, "
-            f"{found.identities} identities"
+        write(
+            printable(
+                f"{found.store}: format {found.version}, {found.size} bytes, "
+                + count_of(found.identities, "identity", "identities")
+            )
         )
         for each in others:
-            click.echo(f"in use by {each}")
+            write(printable(f"in use by {each}"))
     columns = ["if_type", "name", "retained", "leased_blocks"]
     show_rows(types, output, {name: name for name in columns})

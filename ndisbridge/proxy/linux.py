@@ -12,7 +12,6 @@ registered under the kernel's ifIndex with its values published.
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +31,7 @@ from ..persistence import (
     IdentityInUseError,
     IdentityRecord,
     NotRetainedError,
+    StoreUncertainError,
 )
 from ..persistence.records import SessionInfo
 from ..provider import Identity, Interface, InterfaceInformation, Provider
@@ -155,9 +155,10 @@ class LinuxHost:
                 self.compartment,
             )
             changed = [
-                (match.record.net_luid, match.changes)
+                (match.record.net_luid, changes)
                 for match in matches
-                if match.record is not None and match.changes
+                if match.record is not None
+                and (changes := self._changes_of(match))
             ]
             try:
                 made = self._make(
@@ -171,7 +172,7 @@ class LinuxHost:
         return matches, [
             made[match.key]
             if match.record is None
-            else replace(match.record, **match.changes)
+            else replace(match.record, **self._changes_of(match))
             for match in matches
         ]
 
@@ -214,8 +215,9 @@ class LinuxHost:
             session._core.retain_net_luids(
                 net_luids, identities=records, updates=changed
             )
+        except StoreUncertainError:
+            raise  # as after an interrupt: see Provider.identity()
         except Exception:
-            # Not after an interrupt: see Provider.identity().
             for net_luid in net_luids:
                 with contextlib.suppress(NdisError):
                     session.free_net_luid_index(
@@ -223,6 +225,21 @@ class LinuxHost:
                     )
             raise
         return {record.key: record for record in records}
+
+    def _changes_of(self, match: Match) -> Mapping[str, Any]:
+        """
+        What to note of a known link.  A tag alone does not take an identity
+        from the session that has it registered where it was last seen.
+        """
+        if match.moved and match.record and self._elsewhere(match.record):
+            return {}
+        return match.changes
+
+    def _elsewhere(self, record: IdentityRecord) -> SessionInfo | None:
+        """The other session that has it registered, if one has."""
+        holder = record.in_use_by
+        own = getattr(self.session.store, "session_id", None)
+        return None if holder and holder.session_id == own else holder
 
     # -- interfaces
 
@@ -293,13 +310,14 @@ class LinuxHost:
         done: list[Interface | Exception] = []
         if not identities:
             return done
-        try:
-            if not any(_elsewhere(each.record) for each in identities):
-                return self.provider.register_interfaces(
-                    identities, facts, if_indexes
-                )
-        except _REFUSED:
-            pass  # The store confirms all or none: now one by one.
+        if not any(self._elsewhere(each.record) for each in identities):
+            done = self.provider.register_interfaces(
+                identities, facts, if_indexes
+            )
+            if not any(isinstance(each, _REFUSED) for each in done):
+                return done
+            # The store confirms all or none: now one by one.
+        done = []
         try:
             for identity, fact, if_index in zip(
                 identities, facts, if_indexes, strict=True
@@ -315,7 +333,7 @@ class LinuxHost:
     def _register_one(
         self, identity: Identity, facts: InterfaceInformation, if_index: int
     ) -> Interface | Exception:
-        holder = _elsewhere(identity.record)
+        holder = self._elsewhere(identity.record)
         if holder is not None:
             return IdentityInUseError(
                 f"{identity.key!r} is registered by {holder}",
@@ -404,9 +422,3 @@ class LinuxHost:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _elsewhere(record: IdentityRecord) -> SessionInfo | None:
-    """The other process that has it registered, if one has."""
-    holder = record.in_use_by
-    return None if holder is None or holder.pid == os.getpid() else holder
