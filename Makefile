@@ -3,12 +3,15 @@
 # make run     adopt this host's links and show them (the main job)
 # make test    build, and run every test
 # make lint    style, types, warnings of both compilers, generated files
-# make bench   benchmarks
+# make bench   benchmarks, and the goals that they are held to
 # make clean   remove everything that the others have made
 #
 # Needs Python >= 3.10 with venv and headers, a C compiler, and make.
 
 SHELL := /bin/sh
+# setuptools would call the compiler that Python was built with, which need
+# not be here.
+export CC
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench clean build smoke
 
@@ -19,12 +22,16 @@ HEADER := ndisbridge/include/ndisbridge.h
 SOURCES := $(wildcard csrc/*.c csrc/*.h) csrc/cffi_build.py $(HEADER) setup.py
 GENERATED := $(wildcard csrc/*.csv csrc/catalog_*.py csrc/generate_catalog.py)
 WARNINGS := -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
-	-Werror -fsyntax-only -Icsrc -Indisbridge/include
+	-Werror -Icsrc -Indisbridge/include
 CORE := $(filter-out csrc/fastcall.c,$(wildcard csrc/*.c)) \
-	$(wildcard examples/*.c)
+	$(wildcard examples/*.c) $(wildcard benchmarks/*.c)
 # Type slots of Python are functions in void pointers, which ISO C has not.
 PYTHON_C = -Wno-pedantic csrc/fastcall.c -isystem $$($(BIN)/python -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')
+# Compiles each file for its warnings, which need the optimizer, only.
+each_alone = set -e; for file in $(CORE); do \
+	$(1) $(WARNINGS) -c -o /dev/null "$$file"; done; \
+	$(1) $(WARNINGS) -c -o /dev/null $(PYTHON_C)
 # clang, or the newest of clang-20, clang-19, ...
 CLANG = $$(command -v clang || { ls $$(echo "$$PATH" | tr : ' ' \
 	| sed 's:[^ ]*:&/clang-[0-9][0-9]:g') 2>/dev/null | sort -V | tail -n 1; })
@@ -86,6 +93,7 @@ bench: build $(VENV)/.tools
 	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' \
 	    --benchmark-columns=min,median,ops --benchmark-sort=name \
 	    --benchmark-group-by=group -q $(BENCH)
+	@$(BIN)/python benchmarks/report.py --check
 
 lint: build $(VENV)/.tools
 	$(BIN)/ruff check .
@@ -93,11 +101,11 @@ lint: build $(VENV)/.tools
 	$(BIN)/mypy
 	$(BIN)/python csrc/generate_catalog.py --check
 	$(BIN)/python tools/generate_stubs.py --check
-	gcc $(WARNINGS) $(CORE)
-	gcc $(WARNINGS) $(PYTHON_C)
+	@echo "gcc $(WARNINGS)"
+	@$(call each_alone,gcc)
 	@clang=$(CLANG); \
-	if [ -n "$$clang" ]; then set -ex; \
-	    "$$clang" $(WARNINGS) $(CORE); "$$clang" $(WARNINGS) $(PYTHON_C); \
+	if [ -n "$$clang" ]; then echo "$$clang $(WARNINGS)"; \
+	    $(call each_alone,"$$clang"); \
 	else echo "no clang here: its warnings were not looked at"; fi
 
 clean:

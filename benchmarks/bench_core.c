@@ -81,7 +81,7 @@ struct work {
     ndisbridge_session *session;
     uint16_t if_type;
     uint32_t n;
-    int cpu;
+    uint32_t cpu;
     uint64_t done;
 };
 
@@ -106,7 +106,7 @@ uint64_t two_threads(
     struct work works[2];
     pthread_t threads[2];
 
-    for (int i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < 2; i++) {
         works[i] = (struct work){ session, if_type, n, i, 0 };
         if (pthread_create(&threads[i], NULL, work, &works[i]) != 0)
             return 0;

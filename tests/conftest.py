@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,23 @@ ROOT = Path(__file__).parent.parent
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str], str]:
+    """
+    ``need(command)``: its path.  Without it the test is skipped; but CI,
+    which installs them all, fails.
+    """
+
+    def need(command: str) -> str:
+        path = shutil.which(command)
+        if path is None:
+            missing = pytest.fail if os.environ.get("CI") else pytest.skip
+            missing(f"no {command} here")
+        return path
+
+    return need
 
 
 @pytest.fixture

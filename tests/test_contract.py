@@ -9,8 +9,11 @@ from __future__ import annotations
 import ctypes
 import json
 import re
-import shutil
 import subprocess
+import sys
+from collections.abc import Callable
+from enum import IntEnum, IntFlag
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,7 @@ from ndisbridge import (
     constants,
     ctypes_api,
     exceptions,
+    persistence,
     structures,
 )
 from ndisbridge._ndisbridge import ffi, lib
@@ -31,8 +35,6 @@ pytestmark = pytest.mark.smoke
 
 @pytest.fixture(scope="module")
 def header() -> str:
-    from pathlib import Path
-
     path = Path(ndis.get_include()) / "ndisbridge.h"
     return path.read_text(encoding="utf-8")
 
@@ -77,12 +79,12 @@ def test_cdef_has_every_constant(declarations: str) -> None:
     assert {n for n in dir(lib) if n.startswith("NDISBRIDGE_")} == names
 
 
-def test_exported_symbols(declarations: str) -> None:
+def test_exported_symbols(
+    declarations: str, need: Callable[[str], str]
+) -> None:
     """The library exports the functions of the header and nothing else."""
-    if shutil.which("nm") is None:
-        pytest.skip("no nm here (binutils)")
     out = subprocess.run(
-        ["nm", "-D", "--defined-only", ndis.get_library()],
+        [need("nm"), "-D", "--defined-only", ndis.get_library()],
         check=True,
         capture_output=True,
         text=True,
@@ -91,12 +93,10 @@ def test_exported_symbols(declarations: str) -> None:
     assert exported == declared_functions(declarations)
 
 
-def test_library_has_no_python() -> None:
+def test_library_has_no_python(need: Callable[[str], str]) -> None:
     """The core needs nothing of Python."""
-    if shutil.which("nm") is None:
-        pytest.skip("no nm here (binutils)")
     out = subprocess.run(
-        ["nm", "-D", "--undefined-only", ndis.get_library()],
+        [need("nm"), "-D", "--undefined-only", ndis.get_library()],
         check=True,
         capture_output=True,
         text=True,
@@ -104,19 +104,18 @@ def test_library_has_no_python() -> None:
     assert not re.search(r"\b_?Py", out)
 
 
-def test_one_core() -> None:
+def test_one_core(need: Callable[[str], str]) -> None:
     """
     Both modules of Python use the one library beside them.
 
     Two copies of the core would have two thread-local states; a search path
     of the machine that built them would be searched first everywhere else.
     """
-    if shutil.which("readelf") is None:
-        pytest.skip("no readelf here (binutils)")
+    readelf = need("readelf")
 
     def dynamic(path: str) -> list[tuple[str, str]]:
         out = subprocess.run(
-            ["readelf", "-d", "-W", path],
+            [readelf, "-d", "-W", path],
             check=True,
             capture_output=True,
             text=True,
@@ -318,21 +317,74 @@ def test_dataclasses_agree() -> None:
         ]
 
 
-def test_enums_are_the_compiled_ones() -> None:
-    """No enumeration of Python has a value of its own."""
-    assert constants.IfType.TUNNEL == lib.NDISBRIDGE_IF_TYPE_TUNNEL
-    assert constants.Oid.GEN_ALIAS == lib.NDISBRIDGE_OID_GEN_ALIAS
-    for member in constants.StatusCode:
-        assert member == getattr(lib, f"NDISBRIDGE_STATUS_{member.name}")
+def test_enums_are_the_compiled_ones(declarations: str) -> None:
+    """Every enumeration of the header is one of Python's, or one of these."""
+    not_in_python = {
+        "handler_flags": "NativeHandler(non_blocking=...)",
+        "net_if_compartment_id": "a compartment is a name in Python",
+        "net_if_rcv_address_type": "nothing of Python's carries one",
+        "oid_size_rule": "the catalog's own",
+        "oid_type": "the catalog's own",
+        "retain_flags": "identity(persistent=...)",
+    }
+    unmatched = {
+        name: each
+        for name, each in vars(constants).items()
+        if isinstance(each, type)
+        and issubclass(each, (IntEnum, IntFlag))
+        and each.__module__ == constants.__name__
+        and not name.startswith("_")
+        and each not in {IntEnum, IntFlag}
+    }
+    for enum in re.findall(r"^enum ndisbridge_(\w+) \{", declarations, re.M):
+        if enum in not_in_python:
+            continue
+        wanted = ffi.typeof(f"enum ndisbridge_{enum}").relements
+
+        def has_all(each: type, wanted: dict[str, int] = wanted) -> bool:
+            return len(each.__members__) == len(wanted) and all(
+                any(
+                    full.endswith(f"_{name.removeprefix('_')}")
+                    and value == member
+                    for full, value in wanted.items()
+                )
+                for name, member in each.__members__.items()
+            )
+
+        found = [name for name, each in unmatched.items() if has_all(each)]
+        assert len(found) == 1, (enum, found)
+        del unmatched[found[0]]
+    assert not unmatched
+
+
+def test_exceptions_are_public() -> None:
+    """Whatever a status raises can be caught by a name of the package."""
+    classes = {
+        exceptions.error_for(code).__class__ for code in constants.StatusCode
+    }
+    for each in classes:
+        assert each.__name__ in ndis.__all__, each
+    for name in persistence.__all__:
+        if name.endswith("Error"):
+            assert issubclass(getattr(persistence, name), ndis.StoreError)
+
+
+def test_stubs_are_current(root: Path) -> None:
+    """The stubs of the compiled modules are what the generator writes."""
+    subprocess.run(
+        [sys.executable, str(root / "tools/generate_stubs.py"), "--check"],
+        check=True,
+    )
 
 
 @pytest.mark.parametrize(
     ("compiler", "standard"), [("gcc", "c99"), ("g++", "c++11")]
 )
-def test_header_compiles(compiler: str, standard: str, tmp_path) -> None:
+def test_header_compiles(
+    compiler: str, standard: str, tmp_path: Path, need: Callable[[str], str]
+) -> None:
     """The header is clean as C99 and as C++11."""
-    if shutil.which(compiler) is None:
-        pytest.skip(f"no {compiler} here")
+    need(compiler)
     suffix = "c" if compiler == "gcc" else "cc"
     source = tmp_path / f"header.{suffix}"
     source.write_text("#include <ndisbridge.h>\nint main(void){return 0;}\n")

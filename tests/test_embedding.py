@@ -7,9 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 import ndisbridge as ndis
 
@@ -17,10 +16,9 @@ ROOT = Path(__file__).parent.parent
 WANTED = "ethernet_0, ifIndex 1: 12345 octets received\n"
 
 
-def test_c_program(tmp_path: Path) -> None:
+def test_c_program(tmp_path: Path, need: Callable[[str], str]) -> None:
     """A C program builds with pkg-config alone, and works."""
-    if shutil.which("pkg-config") is None:
-        pytest.skip("no pkg-config here")
+    need("pkg-config")
     compiler = os.environ.get("CC") or shutil.which("cc") or "gcc"
     flags = subprocess.run(
         ["pkg-config", "--cflags", "--libs", "ndisbridge"],
