@@ -208,8 +208,11 @@ static void core_dealloc(PyObject *object)
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     ndisbridge_session *session = self->session;
     ndisbridge_status status;
+    PyObject *kind, *value, *traceback;
 
-    /* Without waiting: this may be any moment of any thread. */
+    /* Without waiting: this may be any moment of any thread, which may be
+     * about to raise; the store's hooks are Python code too. */
+    PyErr_Fetch(&kind, &value, &traceback);
     Py_BEGIN_ALLOW_THREADS
     status = ndisbridge_session_close(session, 0);
     if (status != NDISBRIDGE_STATUS_TIMEOUT)
@@ -219,6 +222,7 @@ static void core_dealloc(PyObject *object)
         Py_XDECREF(self->raise_status);
     else
         warn_of_leak(object);
+    PyErr_Restore(kind, value, traceback);
     release(object);
     Py_DECREF(type);
 }

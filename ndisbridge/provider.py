@@ -132,11 +132,24 @@ class InterfaceInformation:
 
     def pack(self, interface_guid: uuid.UUID) -> bytes:
         """The structure with its addresses and its name behind it."""
+        # One by one: this is most of what registering takes.
         return _native.pack_information(
             interface_guid=interface_guid,
-            **{
-                name: getattr(self, name) for name in self.__dataclass_fields__
-            },
+            description=self.description,
+            physical_address=self.physical_address,
+            permanent_address=self.permanent_address,
+            flags=self.flags,
+            access_type=self.access_type,
+            direction_type=self.direction_type,
+            connection_type=self.connection_type,
+            connector_present=self.connector_present,
+            media_type=self.media_type,
+            physical_medium_type=self.physical_medium_type,
+            network_guid=self.network_guid,
+            tunnel_type=self.tunnel_type,
+            port_number=self.port_number,
+            supported_statistics=self.supported_statistics,
+            location=self.location,
         )
 
 
@@ -319,7 +332,9 @@ class Interface:
                 is deregistered all the same.
 
         From a handler of another interface it does not wait: if handlers
-        run, the last one of them completes it.
+        run, the last one of them completes it.  The core knows it by its
+        ifIndex: two threads must not deregister one interface while a third
+        registers another under the same.
         """
         self.provider.session._deregister(self, timeout)
 
@@ -656,10 +671,11 @@ class Provider:
         kept, address = self._context(
             interface if context is None else context, native_context
         )
+        packed = information.pack(guid)
         session = self.session
         with session._registering({interface: kept}):
             status, assigned = session._core.register_interface(
-                self._handle, net_luid, information.pack(guid), wanted, address
+                self._handle, net_luid, packed, wanted, address
             )
             if status != 0:
                 session._forget(interface)

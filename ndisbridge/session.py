@@ -52,9 +52,48 @@ if TYPE_CHECKING:
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 #: What handlers may still be using of sessions that were dropped unclosed.
 _leaked: dict[_native.Core, tuple[Store, object]] = {}
-#: Held while a store is opened, and by fork(): a child must not inherit the
-#: lock of a store that nobody knows of yet.
-_opening = threading.RLock()
+
+
+class _Openings:
+    """
+    Threads that open a store, which fork() waits for: a child must not
+    inherit the lock of a store that nobody knows of yet.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Also in a child of fork(): whoever held the lock is not there."""
+        self._changed = threading.Condition(threading.RLock())
+        self._threads: list[int] = []
+        self._forking: list[int] = []
+
+    def __enter__(self) -> None:
+        with self._changed:
+            own = threading.get_ident()
+            self._changed.wait_for(lambda: {*self._forking} <= {own})
+            self._threads.append(own)
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._threads.remove(threading.get_ident())
+            self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        with self._changed:
+            own = threading.get_ident()
+            self._forking.append(own)
+            # A signal handler may fork in the middle of an opening.
+            self._changed.wait_for(lambda: {*self._threads} <= {own})
+
+    def after_fork_in_parent(self) -> None:
+        with self._changed:
+            self._forking.remove(threading.get_ident())
+            self._changed.notify_all()
+
+
+_openings = _Openings()
 
 #: Seconds that the end of the interpreter waits for running handlers.
 _EXIT_TIMEOUT = 2.0
@@ -154,8 +193,8 @@ class Session:
     One session on a store: the whole state of the library.
 
     Args:
-        store: A path (SQLite), a URL, a :class:`~ndisbridge.persistence.
-            Store`, or nothing: then identities last as long as the session.
+        store: A path (SQLite), a :class:`~ndisbridge.persistence.Store`, or
+            nothing: then identities last as long as the session.
         if_index_policy: How ifIndexes are chosen that nobody asked for.
         wait_timeout: Seconds that closing and deregistering wait for
             running handlers; inf for as long as possible.
@@ -203,7 +242,7 @@ class Session:
         self._registrations = 0  # calls of the core that are under way
         self._closers: list[None] = []  # likewise
         self._make_locks()
-        with _opening:
+        with _openings:
             if store is None or isinstance(store, (str, bytes, os.PathLike)):
                 self._store: Store = open_store(store)
             else:
@@ -310,8 +349,11 @@ class Session:
             self._closed = True
             self._interfaces.clear()
             self._uncertain.clear()
-            _sessions.discard(self)
-            self._store.close()
+            try:
+                self._store.close()
+            finally:
+                # Not before: a child that is forked meanwhile must know it.
+                _sessions.discard(self)
 
     def __enter__(self) -> Session:
         return self
@@ -799,26 +841,11 @@ class Session:
 
     # -- for the provider module
 
-    @contextlib.contextmanager
-    def _registering(self, kept: Mapping[Interface, object]) -> Iterator[None]:
-        """
-        Around a call of the core that registers interfaces.  They are kept,
-        with what their handlers are called with, until the core is known to
-        have refused them; after an interrupt nobody knows.
-        """
+    def _registering(self, kept: Mapping[Interface, object]) -> _Registering:
+        """Around a call of the core that registers interfaces."""
         self._check_process()
         self._forget_completed()
-        with self._lock:
-            self._registrations += 1
-        try:
-            self._interfaces.update(kept)
-            yield
-        except BaseException:
-            self._uncertain.update(kept.keys() & self._interfaces.keys())
-            raise
-        finally:
-            with self._lock:
-                self._registrations -= 1
+        return _Registering(self, kept)
 
     def _forget(self, *interfaces: Interface) -> None:
         for interface in interfaces:
@@ -835,9 +862,12 @@ class Session:
             if self._registrations:
                 return
             for each in list(self._uncertain):
-                if each._if_index != 0 and not self._core.has_if_index(
-                    each._if_index
-                ):
+                try:
+                    # 0 where an interrupt came before it was known.
+                    gone = not self._core.has_if_index(each.if_index)
+                except InterfaceNotFoundError:
+                    gone = True
+                if gone:
                     self._forget(each)
 
     def _interfaces_of(self, provider: Provider) -> list[Interface]:
@@ -878,6 +908,36 @@ class Session:
             raise error_for(status)
 
 
+class _Registering:
+    """
+    Keeps interfaces, with what their handlers are called with, until the
+    core is known to have refused them; after an interrupt nobody knows.
+    """
+
+    __slots__ = ("_kept", "_session")
+
+    def __init__(
+        self, session: Session, kept: Mapping[Interface, object]
+    ) -> None:
+        self._session = session
+        self._kept = kept
+
+    def __enter__(self) -> None:
+        session = self._session
+        with session._lock:
+            session._registrations += 1
+            session._interfaces.update(self._kept)
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        session = self._session
+        with session._lock:
+            session._registrations -= 1
+            if kind is not None:
+                session._uncertain.update(
+                    self._kept.keys() & session._interfaces.keys()
+                )
+
+
 def _at_exit() -> None:
     # All begin to close before one is waited for, and all have one deadline.
     deadline = time.monotonic()
@@ -893,17 +953,19 @@ def _at_exit() -> None:
 
 
 def _after_fork_in_child() -> None:
-    _opening.release()
+    _openings.reset()
     for session in list(_sessions):
         session._closed = True
         session._make_locks()
         session._store.after_fork_in_child()
+    for store, _ in list(_leaked.values()):
+        store.after_fork_in_child()
 
 
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_opening.acquire,
-        after_in_parent=_opening.release,
+        before=_openings.before_fork,
+        after_in_parent=_openings.after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -263,6 +265,133 @@ def test_fork_waits_for_a_store_that_is_opened(
         forked.set()
         with making.result(30) as session:
             assert session.allocate_net_luid_index(6) >= 0
+
+
+def test_openings_do_not_wait_for_each_other(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a store that takes long to open, another session is made."""
+    opening, other = threading.Event(), threading.Event()
+    real = session_module.open_store
+
+    def slow(where: Any) -> Any:
+        if where is not None:
+            opening.set()
+            assert other.wait(30)
+        return real(where)
+
+    monkeypatch.setattr(session_module, "open_store", slow)
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(ndis.Session, store_path)
+        assert opening.wait(30)
+        ndis.Session().close()
+        other.set()
+        making.result(30).close()
+
+
+def test_interrupted_wait_still_disarms_the_child(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    What a signal handler raises while fork() waits is not raised, and the
+    child has none of the parent's locks all the same.
+    """
+    opening, done = threading.Event(), threading.Event()
+    real = session_module.open_store
+
+    def slow(where: Any) -> Any:
+        opening.set()
+        assert done.wait(30)
+        return real(where)
+
+    def interrupt(*_: object) -> None:
+        raise TimeoutError
+
+    def locks() -> list[str]:
+        names = []
+        for each in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                names.append(os.readlink(f"/proc/self/fd/{each}"))
+        return [name for name in names if name.endswith(".lock")]
+
+    def in_the_child() -> None:
+        assert locks() == []
+        with pytest.raises(ndis.ForkedError):
+            kept.allocate_net_luid_index(6)
+
+    raised: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with (
+            ndis.Session(store_path) as kept,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            monkeypatch.setattr(session_module, "open_store", slow)
+            making = pool.submit(ndis.Session)
+            assert opening.wait(30)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            in_child(in_the_child)
+            done.set()
+            making.result(30).close()
+            assert kept.allocate_net_luid_index(6) >= 0
+        assert [each.exc_type for each in raised] == [TimeoutError]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_dropped_session_is_not_kept_alive(store_path: Path) -> None:
+    """One that was leaked, for a handler inside, ends with its process."""
+    ready, say_ready = os.pipe()
+    end, keep = os.pipe()  # the grandchild lives until keep is closed
+
+    def leak() -> None:
+        inside = threading.Event()
+
+        def wait(*_: object) -> int:
+            inside.set()
+            threading.Event().wait()
+            return 0
+
+        session = ndis.Session(store_path, wait_timeout=0.01)
+        provider = session.register_provider(
+            "p", oids={Oid.GEN_BYTES_RCV: wait}
+        )
+        # A context that does not hold on to the session.
+        interface = provider.register_interface(
+            provider.identity("k", 131), context="k"
+        )
+        query, net_luid = session.query_bytes, interface.net_luid
+        threading.Thread(
+            target=lambda: query(net_luid, Oid.GEN_BYTES_RCV), daemon=True
+        ).start()
+        assert inside.wait(30)
+
+    middle = os.fork()
+    if middle == 0:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            leak()
+            gc.collect()
+            if not session_module._leaked:
+                os._exit(1)
+            if os.fork() == 0:
+                os.close(keep)
+                os.write(say_ready, b"%d" % os.getpid())
+                os.read(end, 1)
+                os._exit(0)
+        signal.pause()
+    try:
+        grandchild = int(os.read(ready, 16))
+        os.kill(middle, signal.SIGKILL)
+        os.waitpid(middle, 0)
+        os.kill(grandchild, 0)
+        with ndis.Session(store_path) as session:
+            provider = session.register_provider("p")
+            provider.register_interface(provider.identity("k", 131))
+    finally:
+        for descriptor in (ready, say_ready, end, keep):
+            os.close(descriptor)
 
 
 def test_fork_while_threads_work(parent: ndis.Session) -> None:

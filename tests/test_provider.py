@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import struct
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -833,3 +834,17 @@ def test_uncertain_adoption(
     for luid in map(NetLuid, asked):
         state = session.test_net_luid_index(luid.if_type, luid.net_luid_index)
         assert state == ndis.IndexState.ALLOCATED
+
+
+def test_refused_facts_leave_nothing(session: ndis.Session) -> None:
+    """What is refused before C is called is not kept."""
+    provider = session.register_provider("p", oids={Oid.GEN_RCV_OK: int})
+    identity = provider.identity("k", 131)
+    for facts in ({"description": "x" * 300}, {"flags": "none"}):
+        with pytest.raises((ndis.InvalidParameterError, struct.error)):
+            provider.register_interface(identity, **facts)
+    with pytest.raises((TypeError, OverflowError)):
+        provider.register_interface(identity, if_index="one")
+    provider.register_interface(identity).deregister()
+    assert not session._interfaces
+    assert not session._uncertain

@@ -158,33 +158,64 @@ def _fitting(
 def _show_table(
     rows: Sequence[dict[str, Any]], columns: dict[str, str], caption: str
 ) -> None:
+    cells = [
+        [cell(field, row.get(field)) for field in columns.values()]
+        for row in rows
+    ]
+    write(
+        _styled(rows, columns, cells)
+        if sys.stdout.isatty()
+        else _plain(columns, cells)
+    )
+    if caption:
+        note(caption)
+
+
+def _to_the_right(field: str) -> bool:
+    return field == "if_index"
+
+
+def _plain(columns: dict[str, str], cells: Sequence[Sequence[str]]) -> str:
+    """Lines without styles or folds; rich takes long over many."""
+    table = [list(columns), *cells]
+    widths = [
+        max(map(cell_len, column)) for column in zip(*table, strict=True)
+    ]
+    fields = list(columns.values())
+    lines = []
+    for row in table:
+        padded = []
+        for text, width, field in zip(row, widths, fields, strict=True):
+            blanks = " " * (width - cell_len(text))
+            padded.append(
+                blanks + text if _to_the_right(field) else text + blanks
+            )
+        lines.append((" " * _GAP).join(padded).rstrip(" "))
+    return "\n".join(lines)
+
+
+def _styled(
+    rows: Sequence[dict[str, Any]],
+    columns: dict[str, str],
+    cells: Sequence[Sequence[str]],
+) -> str:
     # Plain lines: what is copied from a terminal has no frames in it.
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, field in columns.items():
         table.add_column(
             Text(heading),
             overflow="fold",
-            justify="right" if field == "if_index" else "left",
+            justify="right" if _to_the_right(field) else "left",
         )
-    for row in rows:
+    for row, texts in zip(rows, cells, strict=True):
         style = {"UP": "green", "ABSENT": "dim"}.get(row.get("status", ""))
-        table.add_row(
-            *(Text(cell(field, row.get(field))) for field in columns.values()),
-            style=style,
-        )
+        table.add_row(*map(Text, texts), style=style)
     # Not to stdout: rich has its own ideas of what a broken pipe means.
     text = io.StringIO()
     Console(
-        file=text,
-        width=_width(),
-        force_terminal=sys.stdout.isatty(),
-        highlight=False,
+        file=text, width=_width(), force_terminal=True, highlight=False
     ).print(table, crop=False)
-    lines = text.getvalue().removesuffix("\n").split("\n")
-    # Of a terminal's styles the blanks are part.
-    write("\n".join(line.rstrip(" ") for line in lines))
-    if caption:
-        note(caption)
+    return text.getvalue().removesuffix("\n")
 
 
 def count_of(number: int, one: str, many: str) -> str:

@@ -112,9 +112,9 @@ class SqliteSessions(SqliteRoot):
             more = f" and {len(doubtful) - 3} more" * (len(doubtful) > 3)
             lock = f"{self.path}.lock"
             raise StoreError(
-                f"{lock} was removed, and these may still have the store "
-                f"open: {names}{more}; end them, then `touch {lock}`, or "
-                "reboot",
+                f"there is no {lock}: it was removed, or this is a copy. If "
+                "it is a copy, or none of these has this file open any more: "
+                f"{names}{more}; then `touch {lock}`",
                 self.path,
             )
         return LockFile.create(self.path, _files.modes(self.path)[1])
