@@ -446,11 +446,9 @@ void nb_table_end_release(struct nb_table *table, struct nb_release *release)
 {
     struct nb_release **at = &table->releases;
 
-    pthread_mutex_lock(&table->writer);
     while (*at != release)
         at = &(*at)->next;
     *at = release->next;
-    pthread_mutex_unlock(&table->writer);
 }
 
 /* ---- deregister ------------------------------------------------------- */

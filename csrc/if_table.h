@@ -218,6 +218,8 @@ struct nb_release {
  * registered or being released already. */
 ndisbridge_status nb_table_begin_release(
     struct nb_table *table, struct nb_release *release);
+/* Under `writer`, together with what makes the indexes free: whoever
+ * allocates one must find it out of the way of a registration. */
 void nb_table_end_release(
     struct nb_table *table, struct nb_release *release);
 

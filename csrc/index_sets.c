@@ -207,24 +207,38 @@ static void change_blocks(const struct nb_index_sets *sets,
     }
 }
 
-bool nb_sets_hold(const struct nb_index_sets *sets, struct nb_pool *pool)
+typedef bool try_block(struct nb_bitmap *bitmap, uint32_t block,
+    const uint64_t mask[NB_BLOCK_WORDS]);
+
+/* Tries to change all blocks; where one cannot be, undoes those before. */
+static bool try_blocks(const struct nb_index_sets *sets,
+    struct nb_pool *pool, try_block *try, change_block *undo)
 {
-    uint32_t held = 0;
+    uint32_t done = 0;
 
     for (uint32_t i = 0; i < sets->set_count; i++) {
         const ndisbridge_index_set *set = &sets->sets[i];
         struct nb_bitmap *bitmap = bitmap_of(set, pool);
 
-        for (uint32_t j = 0; j < set->block_count; j++, held++) {
+        for (uint32_t j = 0; j < set->block_count; j++, done++) {
             if (bitmap != NULL
-                && nb_bitmap_hold(
-                    bitmap, set->blocks[j].block, set->blocks[j].mask))
+                && try(bitmap, set->blocks[j].block, set->blocks[j].mask))
                 continue;
-            change_blocks(sets, pool, held, nb_bitmap_unhold);
+            change_blocks(sets, pool, done, undo);
             return false;
         }
     }
     return true;
+}
+
+bool nb_sets_hold(const struct nb_index_sets *sets, struct nb_pool *pool)
+{
+    bool held;
+
+    pthread_mutex_lock(&pool->moving);
+    held = try_blocks(sets, pool, nb_bitmap_hold, nb_bitmap_unhold);
+    pthread_mutex_unlock(&pool->moving);
+    return held;
 }
 
 void nb_sets_unhold(const struct nb_index_sets *sets, struct nb_pool *pool)
@@ -237,37 +251,14 @@ void nb_sets_settle(const struct nb_index_sets *sets, struct nb_pool *pool)
     change_blocks(sets, pool, UINT32_MAX, nb_bitmap_settle);
 }
 
-static bool block_is_held(
-    struct nb_bitmap *bitmap, const ndisbridge_block_mask *block)
+void nb_sets_keep(const struct nb_index_sets *sets, struct nb_pool *pool)
 {
-    struct nb_block *own = &bitmap->blocks[block->block];
-
-    uint32_t count = 0;
-
-    if (!nb_bitmap_is_leased(bitmap, block->block))
-        return false;
-    for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++) {
-        count += nb_count_bits(block->mask[i]);
-        if ((nb_load(&own->mine[i]) | nb_load(&own->free[i]))
-            & block->mask[i])
-            return false;
-    }
-    /* What a store has retained has the same bits, but no pins. */
-    return nb_load(&bitmap->pins[block->block]) >= count;
+    change_blocks(sets, pool, UINT32_MAX, nb_bitmap_keep);
 }
 
-bool nb_sets_are_held(
-    const struct nb_index_sets *sets, struct nb_pool *pool)
+bool nb_sets_unkeep(const struct nb_index_sets *sets, struct nb_pool *pool)
 {
-    for (uint32_t i = 0; i < sets->set_count; i++) {
-        const ndisbridge_index_set *set = &sets->sets[i];
-        struct nb_bitmap *bitmap = bitmap_of(set, pool);
-
-        for (uint32_t j = 0; j < set->block_count; j++)
-            if (bitmap == NULL || !block_is_held(bitmap, &set->blocks[j]))
-                return false;
-    }
-    return true;
+    return try_blocks(sets, pool, nb_bitmap_unkeep, nb_bitmap_keep);
 }
 
 static void free_held(struct nb_bitmap *bitmap, uint32_t block,

@@ -35,8 +35,11 @@ void nb_sets_unhold(
 /* held -> retained by the store. */
 void nb_sets_settle(
     const struct nb_index_sets *sets, struct nb_pool *pool);
-/* Whether all are held, as what is retained without a store is. */
-bool nb_sets_are_held(
+/* Held ones are held for good, as what is retained without a store. */
+void nb_sets_keep(
+    const struct nb_index_sets *sets, struct nb_pool *pool);
+/* Not for good any more, all or none; false if one was not. */
+bool nb_sets_unkeep(
     const struct nb_index_sets *sets, struct nb_pool *pool);
 /* held -> free. */
 void nb_sets_free_held(

@@ -433,6 +433,8 @@ bool nb_bitmap_hold(struct nb_bitmap *bitmap, uint32_t block,
     struct nb_block *own = &bitmap->blocks[block];
     uint32_t count = count_mask(mask);
 
+    if (!nb_bitmap_is_leased(bitmap, block))
+        return false;
     nb_bitmap_pin(bitmap, block, count);
     for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++) {
         uint64_t before;
@@ -485,10 +487,42 @@ void nb_bitmap_put_back(struct nb_bitmap *bitmap, uint32_t block,
     tell_verifiers(bitmap);
 }
 
+void nb_bitmap_keep(struct nb_bitmap *bitmap, uint32_t block,
+    const uint64_t mask[NB_BLOCK_WORDS])
+{
+    for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++)
+        if (mask[i] != 0)
+            nb_fetch_or(
+                &bitmap->kept[block * NB_BLOCK_WORDS + i], mask[i]);
+}
+
+bool nb_bitmap_unkeep(struct nb_bitmap *bitmap, uint32_t block,
+    const uint64_t mask[NB_BLOCK_WORDS])
+{
+    nb_atomic_u64 *kept = &bitmap->kept[block * NB_BLOCK_WORDS];
+
+    for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++) {
+        uint64_t before;
+
+        if (mask[i] == 0)
+            continue;
+        before = nb_fetch_and(&kept[i], ~mask[i]);
+        if ((before & mask[i]) == mask[i])
+            continue;
+        nb_fetch_or(&kept[i], before & mask[i]);
+        while (i-- > 0)
+            nb_fetch_or(&kept[i], mask[i]);
+        return false;
+    }
+    return true;
+}
+
 bool nb_bitmap_hold_one(struct nb_bitmap *bitmap, uint32_t index)
 {
     uint32_t block = index / NDISBRIDGE_BLOCK_SIZE, word = index / 64;
 
+    if (!nb_bitmap_is_leased(bitmap, block))
+        return false;
     nb_bitmap_pin(bitmap, block, 1);
     if (!(nb_load(free_word(bitmap, word)) & nb_bit(index))
         && (nb_fetch_and(mine_word(bitmap, word), ~nb_bit(index))

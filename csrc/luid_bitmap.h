@@ -72,6 +72,9 @@ struct nb_bitmap {
     nb_atomic_u64 leased[NB_SECTIONS];
     struct nb_stripe stripes[NB_STRIPE_COUNT];
     nb_atomic_u32 pins[NB_BLOCKS];
+    /* Bit 1: held for good, as retained without a store.  Of no use to a
+     * search: it tells these from what a store has retained. */
+    nb_atomic_u64 kept[NB_WORDS];
     nb_atomic_u64 summaries[NB_BLOCKS];
     struct nb_block blocks[NB_BLOCKS];
 };
@@ -105,7 +108,9 @@ uint32_t nb_bitmap_free_many(struct nb_bitmap *bitmap,
     const uint32_t *indexes, uint32_t count);
 
 /* allocated -> held: clears `mine` of the indexes in mask and pins the
- * block once for each; all or none; false if one is not allocated. */
+ * block once for each; all or none; false if one is not allocated.  Not
+ * beside nb_bitmap_unlease(), in the middle of which a free index looks like
+ * an allocated one. */
 bool nb_bitmap_hold(struct nb_bitmap *bitmap, uint32_t block,
     const uint64_t mask[NB_BLOCK_WORDS]);
 /* held -> allocated. */
@@ -124,6 +129,17 @@ void nb_bitmap_put_back(struct nb_bitmap *bitmap, uint32_t block,
 void nb_bitmap_pin(struct nb_bitmap *bitmap, uint32_t block, uint32_t count);
 void nb_bitmap_unpin(
     struct nb_bitmap *bitmap, uint32_t block, uint32_t count);
+
+/* Marks held ones as held for good, and takes the marks off, all or none;
+ * false if one has none. */
+void nb_bitmap_keep(struct nb_bitmap *bitmap, uint32_t block,
+    const uint64_t mask[NB_BLOCK_WORDS]);
+bool nb_bitmap_unkeep(struct nb_bitmap *bitmap, uint32_t block,
+    const uint64_t mask[NB_BLOCK_WORDS]);
+static inline bool nb_bitmap_is_kept(struct nb_bitmap *bitmap, uint32_t index)
+{
+    return (nb_load(&bitmap->kept[index / 64]) & nb_bit(index)) != 0;
+}
 
 /* Hold and unhold of one index, of which one must be allocated or held. */
 bool nb_bitmap_hold_one(struct nb_bitmap *bitmap, uint32_t index);

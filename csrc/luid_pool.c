@@ -8,6 +8,7 @@
 
 #define SPACES 65536
 #define TRIM_BLOCKS 32  /* blocks given back in one hook call */
+#define ASK_AGAIN 64  /* allocations, for a lower block that was refused */
 
 ndisbridge_status nb_pool_init(
     struct nb_pool *pool, struct nb_host *host, uint32_t if_index_first)
@@ -237,17 +238,29 @@ static bool lease_below(
 {
     uint32_t block = found / NDISBRIDGE_BLOCK_SIZE;
     uint32_t gap = nb_load_relaxed(&space->asked_below);
+    ndisbridge_status status;
+    uint64_t moment;
 
     if (gap < space->first / NDISBRIDGE_BLOCK_SIZE)
         gap = space->first / NDISBRIDGE_BLOCK_SIZE;
     while (gap < block && nb_bitmap_is_leased(&space->bitmap, gap))
         gap++;
-    if (gap >= block)
+    if (gap >= block) {
+        /* Another session may have given one back that was not to be had:
+         * that is noticed some time. */
+        if (nb_fetch_add(&space->not_asked, 1) % ASK_AGAIN == ASK_AGAIN - 1)
+            nb_store_relaxed(&space->asked_below, 0);
         return false;
-    if (lease(pool, space, gap, block - 1, 1) == NDISBRIDGE_STATUS_SUCCESS)
-        return true;
-    nb_store_relaxed(&space->asked_below, block);
-    return false;
+    }
+    moment = nb_transit_moment(&space->transit);
+    status = lease(pool, space, gap, block - 1, 1);
+    if (status == NDISBRIDGE_STATUS_RESOURCES
+        || status == NDISBRIDGE_STATUS_IN_USE) {
+        nb_store_relaxed(&space->asked_below, block);
+        if (nb_transit_returned_since(&space->transit, moment))
+            nb_store_relaxed(&space->asked_below, 0);
+    }
+    return status == NDISBRIDGE_STATUS_SUCCESS;
 }
 
 /* Searches, and leases until there is something to be found or nothing to
@@ -424,6 +437,20 @@ ndisbridge_status nb_pool_free(
             || !nb_bitmap_free(&space->bitmap, nb_thread_stripe(), index)))
         return NDISBRIDGE_STATUS_INVALID_PARAMETER;
     return NDISBRIDGE_STATUS_SUCCESS;
+}
+
+bool nb_pool_hold_one(
+    struct nb_pool *pool, uint16_t if_type, uint32_t index)
+{
+    struct nb_space *space = nb_pool_peek(pool, if_type);
+    bool held;
+
+    if (space == NULL)
+        return false;
+    pthread_mutex_lock(&pool->moving);
+    held = nb_bitmap_hold_one(&space->bitmap, index);
+    pthread_mutex_unlock(&pool->moving);
+    return held;
 }
 
 /* ---- give back -------------------------------------------------------- */

@@ -26,15 +26,16 @@ struct nb_space {
     uint32_t first;  /* lowest index that may be handed out */
     nb_atomic_u32 next_lease;  /* blocks to ask for */
     nb_atomic_u32 cursor;  /* next index of the sticky policy */
-    nb_atomic_u32 asked_below;  /* no block below can be leased */
+    nb_atomic_u32 asked_below;  /* no block below could be leased */
+    nb_atomic_u32 not_asked;  /* times since then */
     struct nb_transit transit;
 };
 
 struct nb_pool {
     struct nb_host *host;
     _Atomic(struct nb_space *) *spaces;  /* 65,536 */
-    /* Never held in a hook: one thread at a time takes blocks out, or, if
-     * there is no hook, leases them. */
+    /* Never held in a hook: one thread at a time takes blocks out, holds
+     * indexes or, if there is no hook, leases blocks. */
     pthread_mutex_t moving;
     uint32_t if_index_first;
 };
@@ -64,6 +65,9 @@ ndisbridge_status nb_pool_allocate_many(struct nb_pool *pool,
 ndisbridge_status nb_pool_claim(
     struct nb_pool *pool, uint16_t if_type, uint32_t index);
 ndisbridge_status nb_pool_free(
+    struct nb_pool *pool, uint16_t if_type, uint32_t index);
+/* nb_bitmap_hold_one() of an IfType whose space may not be there. */
+bool nb_pool_hold_one(
     struct nb_pool *pool, uint16_t if_type, uint32_t index);
 /* An ifIndex, the lowest or the next round. */
 ndisbridge_status nb_pool_allocate_if_index(

@@ -96,17 +96,22 @@ static ndisbridge_status hold(struct batch *batch, uint32_t i)
     ndisbridge_net_luid net_luid = batch->net_luids[i];
     struct nb_bitmap *bitmap = bitmap_of(batch->session, net_luid);
 
-    if (bitmap != NULL && nb_bitmap_hold_one(bitmap, index_of(net_luid))) {
+    if (nb_pool_hold_one(&batch->session->pool, (uint16_t)(net_luid >> 48),
+            index_of(net_luid))) {
         item->progress = HOLDS_NET_LUID;
         item->made->holds_net_luid = true;
         return NDISBRIDGE_STATUS_SUCCESS;
     }
     /* What is leased from no store is retained here or nowhere. */
-    if ((hooks->confirm == NULL || hooks->lease_blocks == NULL)
+    if (hooks->lease_blocks == NULL || hooks->retain == NULL) {
+        if (bitmap == NULL || !nb_bitmap_is_kept(bitmap, index_of(net_luid)))
+            return NDISBRIDGE_STATUS_INVALID_PARAMETER;
+    } else if (hooks->confirm == NULL
         && (bitmap == NULL
             || nb_bitmap_test(bitmap, index_of(net_luid))
-                != NDISBRIDGE_INDEX_RETAINED))
+                != NDISBRIDGE_INDEX_RETAINED)) {
         return NDISBRIDGE_STATUS_INVALID_PARAMETER;
+    }
     if (hooks->confirm != NULL)
         item->progress = NEEDS_CONFIRM;
     return NDISBRIDGE_STATUS_SUCCESS;

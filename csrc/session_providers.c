@@ -29,15 +29,17 @@ static bool grow_providers(ndisbridge_session *session)
     uint32_t capacity = before == 0 ? 8 : before * 2;
     struct nb_provider_entry *grown =
         nb_allocate(memory, capacity * sizeof *grown);
+    struct nb_provider_entry *old;
 
     if (grown == NULL)
         return false;
     if (before != 0)
         memcpy(grown, session->providers, before * sizeof *grown);
-    nb_deallocate(
-        memory, session->providers, before * sizeof *session->providers);
+    old = session->providers;
     session->providers = grown;
     session->provider_capacity = capacity;
+    /* Only now: a child that another thread forks frees what it finds. */
+    nb_deallocate(memory, old, before * sizeof *old);
     return true;
 }
 
@@ -131,6 +133,7 @@ ndisbridge_status ndisbridge_deregister_provider(
 {
     ndisbridge_status status = NDISBRIDGE_STATUS_INVALID_PARAMETER;
     struct nb_provider_entry *entry;
+    struct nb_provider *gone;
 
     NB_SESSION_ENTER(session);
     pthread_mutex_lock(&session->providers_lock);
@@ -138,9 +141,9 @@ ndisbridge_status ndisbridge_deregister_provider(
     if (entry != NULL && nb_load(entry->interfaces) != 0) {
         status = NDISBRIDGE_STATUS_PROVIDER_HAS_INTERFACES;
     } else if (entry != NULL) {
-        nb_deallocate(&session->host.memory, entry->provider,
-            sizeof *entry->provider);
+        gone = entry->provider;
         entry->provider = NULL;
+        nb_deallocate(&session->host.memory, gone, sizeof *gone);
         status = NDISBRIDGE_STATUS_SUCCESS;
     }
     pthread_mutex_unlock(&session->providers_lock);

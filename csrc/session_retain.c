@@ -55,7 +55,9 @@ static ndisbridge_status retain(ndisbridge_session *session,
         session, session->host.hooks.retain, sets, flags, record);
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         nb_sets_unhold(sets, &session->pool);
-    else if (!stays_held(session, flags))
+    else if (stays_held(session, flags))
+        nb_sets_keep(sets, &session->pool);
+    else
         nb_sets_settle(sets, &session->pool);
     return status;
 }
@@ -101,31 +103,43 @@ ndisbridge_status ndisbridge_retain_net_luids(ndisbridge_session *session,
 /* ---- release ---------------------------------------------------------- */
 
 static ndisbridge_status release_held(ndisbridge_session *session,
-    const struct nb_index_sets *sets, uint32_t flags, void *record)
+    const struct nb_index_sets *sets, struct nb_release *release,
+    uint32_t flags, void *record)
 {
-    ndisbridge_status status;
+    bool kept = nb_sets_unkeep(sets, &session->pool);
+    ndisbridge_status status = NDISBRIDGE_STATUS_INVALID_PARAMETER;
 
-    NB_REQUIRE(nb_sets_are_held(sets, &session->pool));
-    status = call_hook(
-        session, session->host.hooks.release, sets, flags, record);
+    if (kept)
+        status = call_hook(
+            session, session->host.hooks.release, sets, flags, record);
+    pthread_mutex_lock(&session->table.writer);
     if (status == NDISBRIDGE_STATUS_SUCCESS)
         nb_sets_free_held(sets, &session->pool);
+    else if (kept)
+        nb_sets_keep(sets, &session->pool);
+    nb_table_end_release(&session->table, release);
+    pthread_mutex_unlock(&session->table.writer);
     return status;
 }
 
 static ndisbridge_status release_stored(ndisbridge_session *session,
-    const struct nb_index_sets *sets, uint32_t flags, void *record)
+    const struct nb_index_sets *sets, struct nb_release *release,
+    uint32_t flags, void *record)
 {
-    struct nb_sets_release release;
+    struct nb_sets_release way;
     ndisbridge_status status =
-        nb_sets_begin_release(sets, &session->pool, &release);
+        nb_sets_begin_release(sets, &session->pool, &way);
+    bool begun = status == NDISBRIDGE_STATUS_SUCCESS;
 
-    if (status != NDISBRIDGE_STATUS_SUCCESS)
-        return status;
-    status = call_hook(
-        session, session->host.hooks.release, sets, flags, record);
-    nb_sets_end_release(sets, &session->pool, &release,
-        status == NDISBRIDGE_STATUS_SUCCESS);
+    if (begun)
+        status = call_hook(
+            session, session->host.hooks.release, sets, flags, record);
+    pthread_mutex_lock(&session->table.writer);
+    if (begun)
+        nb_sets_end_release(sets, &session->pool, &way,
+            status == NDISBRIDGE_STATUS_SUCCESS);
+    nb_table_end_release(&session->table, release);
+    pthread_mutex_unlock(&session->table.writer);
     return status;
 }
 
@@ -147,12 +161,10 @@ ndisbridge_status ndisbridge_release(ndisbridge_session *session,
     release.sets = sets.sets;
     release.set_count = sets.set_count;
     status = nb_table_begin_release(&session->table, &release);
-    if (status == NDISBRIDGE_STATUS_SUCCESS) {
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
         status = stays_held(session, flags)
-            ? release_held(session, &sets, flags, record)
-            : release_stored(session, &sets, flags, record);
-        nb_table_end_release(&session->table, &release);
-    }
+            ? release_held(session, &sets, &release, flags, record)
+            : release_stored(session, &sets, &release, flags, record);
     nb_sets_free(&sets);
     return status;
 }

@@ -1400,15 +1400,16 @@ ndisbridge_status ndisbridge_net_luid_from_name(
  *
  *  @retval RESOURCES          every index is taken, or no memory
  *  @retval INVALID_PARAMETER  if_type is 0, or a pointer is NULL
- *  @retval TIMEOUT            nothing is left but what a hook of another
- *                             thread may bring, and that takes longer than
- *                             config's wait_timeout_ms
+ *  @retval TIMEOUT            a lease was needed, and another thread's hook
+ *                             that it waits for (see Threads) took longer
+ *                             than config's wait_timeout_ms
  *  @retval other              what the lease hook said
  *
  *  Ownership:    a number, freed by value.
- *  Threads:      any thread; lock-free but for a lease.  Before it answers
- *                RESOURCES it waits for leases and trims of other threads
- *                that began before.
+ *  Threads:      any thread; lock-free but for a lease.  A lease waits for
+ *                releases by other threads of indexes in blocks that are not
+ *                leased here, and before it answers RESOURCES for their
+ *                leases and trims: only for those that began before.
  *  Cost:         one atomic AND; a lease now and then; worst case a scan of
  *                the leased blocks.
  *  Counterpart:  NdisIfAllocateNetLuidIndex.

@@ -243,6 +243,45 @@ static void test_lowest(void)
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
 }
 
+/* A lower block that could not be had is asked for again. */
+static void test_lowest_after_refusals(void)
+{
+    struct block_store *store = store_make(16);
+    struct store_member members[2];
+    ndisbridge_session *sessions[2];
+    uint32_t if_index = 0, tries = 0;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        ndisbridge_session_config config;
+
+        store_join(&members[i], store, (uint8_t)(i + 1));
+        config = check_config(&members[i].hooks);
+        config.if_index_policy = NDISBRIDGE_IF_INDEX_POLICY_LOWEST;
+        REQUIRE(ndisbridge_session_create(&sessions[i], &config)
+            == NDISBRIDGE_STATUS_SUCCESS);
+        CHECK_STATUS(
+            ndisbridge_allocate_if_index(sessions[i], &if_index), SUCCESS);
+        CHECK_EQUAL(if_index, i == 0 ? 1 : NDISBRIDGE_BLOCK_SIZE);
+    }
+    /* The other one has gone; but the store fails for a while. */
+    CHECK_STATUS(ndisbridge_session_destroy(sessions[0]), SUCCESS);
+    members[1].failing = STORE_LEASE;
+    members[1].failure = NDISBRIDGE_STATUS_FAILURE;
+    for (uint32_t i = 0; i < 100; i++)
+        CHECK_STATUS(
+            ndisbridge_allocate_if_index(sessions[1], &if_index), SUCCESS);
+    CHECK(if_index > NDISBRIDGE_BLOCK_SIZE);
+    members[1].failing = -1;
+    do {
+        CHECK_STATUS(
+            ndisbridge_allocate_if_index(sessions[1], &if_index), SUCCESS);
+    } while (if_index > NDISBRIDGE_BLOCK_SIZE && ++tries < 1000);
+    CHECK(tries < 70);
+    CHECK_EQUAL(if_index, 1);
+    CHECK_STATUS(ndisbridge_session_destroy(sessions[1]), SUCCESS);
+    store_free(store);
+}
+
 /* Outputs that are written on failure too. */
 static void test_always_written(void)
 {
@@ -760,6 +799,7 @@ int main(void)
     test_random();
     test_policies();
     test_lowest();
+    test_lowest_after_refusals();
     test_always_written();
     test_retained_if_index(true);
     test_retained_if_index(false);

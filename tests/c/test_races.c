@@ -201,8 +201,199 @@ static void test_release_meets_lease(bool lease_first)
     close_session(store);
 }
 
-/* A failed return gives a block back as it is now, not as it was. */
-static void test_release_meets_failed_return(void)
+static void check_no_pins(void)
+{
+    struct nb_space *space = nb_pool_peek(&session->pool, 6);
+
+    for (uint32_t i = 0; i < NB_BLOCKS; i++)
+        if (nb_load(&space->bitmap.pins[i]) != 0)
+            CHECK_EQUAL(nb_load(&space->bitmap.pins[i]), 0);
+    CHECK(nb_bitmap_validate(&space->bitmap));
+}
+
+static void *trim_everything(void *argument)
+{
+    CHECK_STATUS(nb_pool_trim(&session->pool, argument, 0), SUCCESS);
+    return NULL;
+}
+
+static ndisbridge_status release_beside_a_trim(void *context,
+    const ndisbridge_index_set *sets, uint32_t set_count, uint32_t flags,
+    void *record)
+{
+    ndisbridge_status status =
+        store_release(context, sets, set_count, flags, record);
+    uint32_t returned = 99;
+    pthread_t thread;
+
+    REQUIRE(pthread_create(&thread, NULL, trim_everything, &returned) == 0);
+    pthread_join(thread, NULL);
+    CHECK_EQUAL(returned, 0);
+    return status;
+}
+
+/* A block that is leased here stays so while something in it is released,
+ * empty as it is. */
+static void test_trim_inside_release(void)
+{
+    struct block_store *store;
+    struct store_member member;
+    uint32_t index, returned;
+
+    open_session(&store, &member);
+    CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+    member.hooks.release = release_beside_a_trim;
+    session = check_open(&member.hooks);
+    index = allocate();
+    CHECK_STATUS(retain_one(index, 0), SUCCESS);
+    CHECK_STATUS(release_one(index, 0), SUCCESS);
+    CHECK_EQUAL(state_of(index), NDISBRIDGE_INDEX_FREE);
+    check_no_pins();
+    CHECK_STATUS(nb_pool_trim(&session->pool, &returned, 0), SUCCESS);
+    CHECK_EQUAL(returned, 1);
+    close_session(store);
+}
+
+static ndisbridge_status registered_inside, deregistered_inside;
+static uint32_t if_index_at_stake;
+
+static ndisbridge_status release_beside_a_registration(void *context,
+    const ndisbridge_index_set *sets, uint32_t set_count, uint32_t flags,
+    void *record)
+{
+    (void)context, (void)sets, (void)set_count, (void)flags, (void)record;
+    set_stage(2);
+    CHECK(await_stage(3, 5000));
+    return store_release(context, sets, set_count, flags, record);
+}
+
+static void *register_at_stake(void *argument)
+{
+    uint32_t if_index = *(uint32_t *)argument;
+
+    REQUIRE(await_stage(2, 5000));
+    registered_inside = kit_register(session, &if_index, provider,
+        kit_luid(6, if_index == 0 ? index_at_stake : index_at_stake + 1), 0,
+        NULL);
+    CHECK_STATUS(release_one(index_at_stake, 0), IN_USE);
+    set_stage(3);
+    return NULL;
+}
+
+/* What is being released, NET_LUID or ifIndex, is not registered. */
+static void test_register_inside_release(bool by_if_index)
+{
+    struct block_store *store = store_make(16);
+    struct store_member member;
+    uint32_t wanted = 0;
+    pthread_t thread;
+
+    store_join(&member, store, 1);
+    member.hooks.release = release_beside_a_registration;
+    session = check_open(&member.hooks);
+    provider = kit_provider(session, kit_no_answer, NULL);
+    index_at_stake = allocate();
+    allocate();
+    CHECK_STATUS(
+        ndisbridge_allocate_if_index(session, &if_index_at_stake), SUCCESS);
+    CHECK_STATUS(ndisbridge_retain(session, 6, &index_at_stake, 1,
+                     if_index_at_stake, 0, NULL),
+        SUCCESS);
+    if (by_if_index)
+        wanted = if_index_at_stake;
+    set_stage(1);
+    REQUIRE(pthread_create(&thread, NULL, register_at_stake, &wanted) == 0);
+    CHECK_STATUS(ndisbridge_release(session, 6, &index_at_stake, 1,
+                     if_index_at_stake, 0, NULL),
+        SUCCESS);
+    pthread_join(thread, NULL);
+    CHECK_STATUS(registered_inside, IN_USE);
+    CHECK_EQUAL(state_of(index_at_stake), NDISBRIDGE_INDEX_FREE);
+    check_no_pins();
+    close_session(store);
+}
+
+static ndisbridge_status confirm_beside_the_provider(void *context,
+    const ndisbridge_net_luid *net_luids, const uint32_t *if_indexes,
+    uint32_t count)
+{
+    set_stage(2);
+    CHECK(await_stage(3, 5000));
+    return store_confirm(context, net_luids, if_indexes, count);
+}
+
+static void *deregister_the_provider(void *argument)
+{
+    (void)argument;
+    REQUIRE(await_stage(2, 5000));
+    deregistered_inside =
+        ndisbridge_deregister_provider(session, provider);
+    set_stage(3);
+    return NULL;
+}
+
+/* A provider with an interface on its way has one. */
+static void test_provider_inside_confirm(void)
+{
+    struct block_store *store = store_make(16);
+    struct store_member member;
+    uint32_t if_index = 0;
+    pthread_t thread;
+
+    store_join(&member, store, 1);
+    member.hooks.confirm = confirm_beside_the_provider;
+    session = check_open(&member.hooks);
+    provider = kit_provider(session, kit_no_answer, NULL);
+    index_at_stake = allocate();
+    CHECK_STATUS(retain_one(index_at_stake, 0), SUCCESS);
+    set_stage(1);
+    REQUIRE(
+        pthread_create(&thread, NULL, deregister_the_provider, NULL) == 0);
+    CHECK_STATUS(kit_register(session, &if_index, provider,
+                     kit_luid(6, index_at_stake), 0, NULL),
+        SUCCESS);
+    pthread_join(thread, NULL);
+    CHECK_STATUS(deregistered_inside, PROVIDER_HAS_INTERFACES);
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 1000), SUCCESS);
+    CHECK_STATUS(ndisbridge_deregister_provider(session, provider), SUCCESS);
+    close_session(store);
+}
+
+/* Flags that are not those of the retain are told, whatever else is held in
+ * the block. */
+static void test_released_with_wrong_flags(void)
+{
+    const uint32_t other = NDISBRIDGE_RETAIN_NON_PERSISTENT;
+    struct block_store *store;
+    struct store_member member;
+    uint32_t if_index = 0, lasting, held, ending;
+
+    open_session(&store, &member);
+    lasting = allocate();
+    held = allocate();
+    ending = allocate();
+    CHECK_STATUS(retain_one(lasting, 0), SUCCESS);
+    CHECK_STATUS(retain_one(ending, other), SUCCESS);
+    CHECK_STATUS(kit_register(session, &if_index, provider,
+                     kit_luid(6, held), 0, NULL),
+        SUCCESS);
+    CHECK_STATUS(release_one(lasting, other), INVALID_PARAMETER);
+    CHECK_STATUS(release_one(held, other), IN_USE);
+    CHECK_STATUS(release_one(ending, 0), INVALID_PARAMETER);
+    CHECK(store_is_retained(store, 6, lasting));
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 1000), SUCCESS);
+    CHECK_STATUS(free_one(held), SUCCESS);
+    CHECK_STATUS(release_one(ending, other), SUCCESS);
+    CHECK_STATUS(release_one(ending, other), INVALID_PARAMETER);
+    CHECK_STATUS(release_one(lasting, 0), SUCCESS);
+    check_no_pins();
+    close_session(store);
+}
+
+/* After a return that has failed the block is what it was. */
+static void test_release_after_failed_return(void)
 {
     struct block_store *store;
     struct store_member member;
@@ -471,6 +662,257 @@ static void test_released_once(struct store_member *member)
     close_session(store);
 }
 
+/* A fresh index, or a fresh ifIndex, is nobody's to refuse. */
+static void *retain_and_release_any(void *argument)
+{
+    uint32_t number = *(uint32_t *)argument, if_index;
+
+    while (!atomic_load(&stopping)) {
+        uint32_t index = allocate();
+
+        CHECK_STATUS(retain_one(index, 0), SUCCESS);
+        CHECK_STATUS(release_one(index, 0), SUCCESS);
+        CHECK_STATUS(
+            ndisbridge_allocate_if_index(session, &if_index), SUCCESS);
+        CHECK_STATUS(
+            ndisbridge_retain(session, 6, NULL, 0, if_index, 0, NULL),
+            SUCCESS);
+        CHECK_STATUS(
+            ndisbridge_release(session, 6, NULL, 0, if_index, 0, NULL),
+            SUCCESS);
+        atomic_fetch_add(&won[number], 1);
+    }
+    return NULL;
+}
+
+static void *register_fresh_ones(void *argument)
+{
+    uint32_t number = *(uint32_t *)argument;
+
+    while (!atomic_load(&stopping)) {
+        uint32_t if_index = 0, index = allocate();
+
+        CHECK_STATUS(kit_register(session, &if_index, provider,
+                         kit_luid(6, index), 0, NULL),
+            SUCCESS);
+        CHECK_STATUS(
+            ndisbridge_deregister_interface(session, if_index, 1000),
+            SUCCESS);
+        CHECK_STATUS(free_one(index), SUCCESS);
+        atomic_fetch_add(&won[number], 1);
+    }
+    return NULL;
+}
+
+static void test_fresh_ones(struct store_member *member)
+{
+    struct block_store *store = NULL;
+    ndisbridge_session_config config;
+
+    if (member != NULL) {
+        store = store_make(16);
+        store_join(member, store, 1);
+    }
+    config = check_config(member != NULL ? &member->hooks : NULL);
+    config.if_index_policy = NDISBRIDGE_IF_INDEX_POLICY_LOWEST;
+    REQUIRE(ndisbridge_session_create(&session, &config)
+        == NDISBRIDGE_STATUS_SUCCESS);
+    provider = kit_provider(session, kit_no_answer, NULL);
+    meet(retain_and_release_any, register_fresh_ones);
+    CHECK(atomic_load(&won[0]) > 0 && atomic_load(&won[1]) > 0);
+    check_no_pins();
+    close_session(store);
+}
+
+/* Beside a trim, a free index is not taken for an allocated one. */
+static void *retain_a_free_one(void *argument)
+{
+    uint32_t number = *(uint32_t *)argument;
+
+    while (!atomic_load(&stopping)) {
+        uint32_t if_index = 0;
+
+        CHECK_STATUS(retain_one(9000, 0), INVALID_PARAMETER);
+        CHECK(kit_register(session, &if_index, provider, kit_luid(6, 9000),
+                  0, NULL)
+            == NDISBRIDGE_STATUS_INVALID_PARAMETER);
+        /* So that its block is leased and empty again and again. */
+        CHECK_STATUS(
+            ndisbridge_claim_net_luid_index(session, 6, 8200), SUCCESS);
+        CHECK_STATUS(free_one(8200), SUCCESS);
+        atomic_fetch_add(&won[number], 1);
+    }
+    return NULL;
+}
+
+/* ---- all at once ------------------------------------------------------- */
+
+#define SOME_BLOCKS 6
+
+static ndisbridge_session *sharing[2];
+static ndisbridge_provider providers[2];
+static atomic_uchar owned[SOME_BLOCKS * BLOCK];
+
+static void take(uint32_t index)
+{
+    CHECK_EQUAL(atomic_exchange(&owned[index], 1), 0);
+}
+
+static void drop(uint32_t index)
+{
+    atomic_store(&owned[index], 0);
+}
+
+struct chaos {
+    ndisbridge_session *session;
+    ndisbridge_provider provider;
+    uint64_t random_state;
+    uint32_t retained[64], count;
+};
+
+static void chaos_many(struct chaos *me)
+{
+    uint32_t indexes[3000], freed;
+    uint32_t count = 1 + check_below(&me->random_state, 3000);
+    ndisbridge_status status = ndisbridge_allocate_net_luid_indexes(
+        me->session, indexes, count, 6);
+
+    if (status == NDISBRIDGE_STATUS_RESOURCES)
+        return;
+    CHECK_STATUS(status, SUCCESS);
+    for (uint32_t i = 0; i < count; i++)
+        take(indexes[i]);
+    for (uint32_t i = 0; i < count; i++)
+        drop(indexes[i]);
+    CHECK_STATUS(ndisbridge_free_net_luid_indexes(
+                     me->session, &freed, 6, indexes, count),
+        SUCCESS);
+}
+
+static void chaos_claim(struct chaos *me)
+{
+    uint32_t index =
+        check_below(&me->random_state, SOME_BLOCKS * BLOCK);
+    ndisbridge_status status =
+        ndisbridge_claim_net_luid_index(me->session, 6, index);
+
+    if (status == NDISBRIDGE_STATUS_IN_USE)
+        return;
+    CHECK_STATUS(status, SUCCESS);
+    take(index);
+    drop(index);
+    CHECK_STATUS(
+        ndisbridge_free_net_luid_index(me->session, 6, index), SUCCESS);
+}
+
+static void chaos_retain(struct chaos *me)
+{
+    uint32_t index;
+    ndisbridge_status status;
+
+    if (me->count == 64)
+        return;
+    status = ndisbridge_allocate_net_luid_index(me->session, &index, 6);
+    if (status == NDISBRIDGE_STATUS_RESOURCES)
+        return;
+    CHECK_STATUS(status, SUCCESS);
+    take(index);
+    CHECK_STATUS(
+        ndisbridge_retain(me->session, 6, &index, 1, 0, 0, NULL), SUCCESS);
+    me->retained[me->count++] = index;
+}
+
+static void chaos_release(struct chaos *me, bool register_first)
+{
+    uint32_t at, index, if_index = 0;
+
+    if (me->count == 0)
+        return;
+    at = check_below(&me->random_state, me->count);
+    index = me->retained[at];
+    if (register_first) {
+        CHECK_STATUS(kit_register(me->session, &if_index, me->provider,
+                         kit_luid(6, index), 0, NULL),
+            SUCCESS);
+        CHECK_STATUS(
+            ndisbridge_release(me->session, 6, &index, 1, 0, 0, NULL),
+            IN_USE);
+        CHECK_STATUS(
+            ndisbridge_deregister_interface(me->session, if_index, 5000),
+            SUCCESS);
+        return;
+    }
+    drop(index);
+    CHECK_STATUS(ndisbridge_release(me->session, 6, &index, 1, 0, 0, NULL),
+        SUCCESS);
+    me->retained[at] = me->retained[--me->count];
+}
+
+static void *make_chaos(void *argument)
+{
+    struct chaos *me = argument;
+
+    while (!atomic_load(&stopping)) {
+        uint32_t dice = check_below(&me->random_state, 8);
+
+        if (dice < 2)
+            chaos_many(me);
+        else if (dice == 2)
+            chaos_claim(me);
+        else if (dice == 3)
+            chaos_retain(me);
+        else if (dice == 4)
+            CHECK_STATUS(ndisbridge_trim(me->session, NULL), SUCCESS);
+        else
+            chaos_release(me, dice == 5);
+    }
+    while (me->count > 0)
+        chaos_release(me, false);
+    return NULL;
+}
+
+/* Four threads on one or two sessions of a store do everything to all of
+ * its indexes: none is held twice, none is lost, none is refused. */
+static void test_chaos(uint64_t seed, uint32_t sessions)
+{
+    struct block_store *store = store_make(SOME_BLOCKS);
+    struct store_member members[2];
+    struct chaos chaos[4] = { 0 };
+    pthread_t threads[4];
+
+    for (uint32_t i = 0; i < sessions; i++) {
+        store_join(&members[i], store, (uint8_t)(i + 1));
+        sharing[i] = check_open(&members[i].hooks);
+        providers[i] = kit_provider(sharing[i], kit_no_answer, NULL);
+    }
+    atomic_store(&stopping, false);
+    for (uint32_t i = 0; i < 4; i++) {
+        chaos[i].session = sharing[i % sessions];
+        chaos[i].provider = providers[i % sessions];
+        chaos[i].random_state = seed + i;
+        REQUIRE(
+            pthread_create(&threads[i], NULL, make_chaos, &chaos[i]) == 0);
+    }
+    nanosleep(&(struct timespec){ 1, 0 }, NULL);
+    atomic_store(&stopping, true);
+    for (uint32_t i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    for (uint32_t i = 0; i < sessions; i++) {
+        ndisbridge_index_counts counts;
+
+        session = sharing[i];
+        check_no_pins();
+        CHECK_STATUS(ndisbridge_count_net_luid_indexes(session, &counts, 6),
+            SUCCESS);
+        CHECK_EQUAL(counts.allocated, 0);
+        CHECK_EQUAL(counts.free, counts.leased_blocks * BLOCK);
+        CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+    }
+    for (uint32_t i = 0; i < SOME_BLOCKS * BLOCK; i++)
+        CHECK(!store_is_retained(store, 6, i));
+    store_free(store);
+}
+
 /* ---- waits have deadlines ---------------------------------------------- */
 
 static ndisbridge_status lease_for_long(void *context,
@@ -515,6 +957,7 @@ static void test_wait_ends(void)
     REQUIRE(pthread_create(&thread, NULL, lease_last_block, NULL) == 0);
     REQUIRE(await_stage(2, 5000));
     CHECK_STATUS(release_one(retained, 0), TIMEOUT);
+    check_no_pins();
     /* Another store's last block is gone: is it on its way here? */
     store->block_limit = 0;
     CHECK_STATUS(
@@ -534,11 +977,16 @@ static void test_wait_ends(void)
 int main(void)
 {
     struct store_member member;
+    uint64_t seed = check_begin("test_races");
 
-    (void)check_begin("test_races");
     test_release_meets_lease(true);
     test_release_meets_lease(false);
-    test_release_meets_failed_return();
+    test_release_after_failed_return();
+    test_trim_inside_release();
+    test_register_inside_release(false);
+    test_register_inside_release(true);
+    test_provider_inside_confirm();
+    test_released_with_wrong_flags();
     for (uint32_t bad = 0; bad < 3; bad++) {
         test_twice_in_a_batch(false, bad);
         test_twice_in_a_batch(true, bad);
@@ -554,6 +1002,12 @@ int main(void)
     test_release_beside_register(&member);
     test_released_once(NULL);
     test_released_once(&member);
+    test_fresh_ones(NULL);
+    test_fresh_ones(&member);
+    test_beside_trim(NULL, retain_a_free_one);
+    test_beside_trim(&member, retain_a_free_one);
+    test_chaos(seed, 1);
+    test_chaos(seed, 2);
     test_wait_ends();
     return check_end();
 }
