@@ -361,8 +361,6 @@ for _bit, (_member, _) in enumerate(
     _short = _member.removeprefix("if_").removeprefix("hc_")
     _published_names[_short] = (1 << _bit, _member)
 
-#: What Interface.publish() takes, besides admin_status and alias.
-PUBLISHED_NAMES: frozenset[str] = frozenset(_published_names)
 
 _scratch = threading.local()
 
@@ -420,11 +418,6 @@ def function_address(function: Any) -> int:
             f"{function!r} is not a C function: give its address, or a "
             "cffi or ctypes function pointer"
         ) from None
-
-
-def buffer_address(buffer: Any, *, writable: bool = False) -> Any:
-    """A pointer to a buffer's bytes that keeps the buffer."""
-    return ffi.from_buffer("uint8_t[]", buffer, require_writable=writable)
 
 
 def _check_uint32(view: memoryview) -> None:

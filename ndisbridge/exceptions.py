@@ -147,8 +147,3 @@ def error_for(status: int, message: str | None = None) -> NdisError:
     )
     error.status = status
     return error
-
-
-def raise_status(status: int) -> None:
-    """Raise the exception for a failure status."""
-    raise error_for(status)
