@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -961,6 +962,23 @@ def test_disk_fails_in_a_commit(
     assert store.check() == []
 
 
+def test_write_the_kernel_refuses(opened: dict, store_path: Path) -> None:
+    """A real error of input and output; the next session goes on."""
+    store = open_store(opened, store_path)
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        with pytest.raises(persistence.StoreUncertainError) as caught:
+            store.lease_blocks(TUNNEL, 0, 0, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert isinstance(caught.value.__cause__, apsw.IOError)
+    store.close()
+    store = open_store(opened, store_path)
+    assert store.lease_blocks(TUNNEL, 0, 0, 1) == [(0, bytes(512))]
+    assert store.check() == []
+
+
 def test_connection_that_cannot_be_had_again(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1007,6 +1025,16 @@ def test_no_room(code: int) -> None:
     assert isinstance(
         _schema.typed(error, "store"), persistence.StoreFullError
     )
+
+
+def test_error_of_the_disk(opened: dict, store_path: Path) -> None:
+    """An error of input and output is one of the store, open or closed."""
+    store = open_store(opened, store_path)
+    for _ in ("open", "closed"):
+        with pytest.raises(persistence.StoreError, match="IOError: no disk"):
+            with store._errors():
+                raise apsw.IOError("no disk")
+        store.close()
 
 
 def test_open_that_fails_leaves_nothing_open(store_path: Path) -> None:

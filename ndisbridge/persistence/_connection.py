@@ -119,7 +119,7 @@ class SqliteConnection:
         connection = getattr(self, "_connection", None)
         if connection is not None and isinstance(error, apsw.IOError):
             try:
-                errno = connection.system_errno()
+                errno = connection.system_errno
             except apsw.Error:  # closed
                 errno = 0
         return _schema.typed(
