@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import os
 import resource
 import shutil
 import subprocess
 import sys
 import threading
+import types
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -1035,6 +1038,38 @@ def test_error_of_the_disk(opened: dict, store_path: Path) -> None:
             with store._errors():
                 raise apsw.IOError("no disk")
         store.close()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(fcntl, "fcntl"), (os, "fstat"), (os, "stat")],
+    ids=["fcntl", "fstat", "stat"],
+)
+def test_look_at_the_files_that_fails(
+    store_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: types.ModuleType,
+    name: str,
+) -> None:
+    """Whatever the system refuses is an error of the store, at any time."""
+    store, other = SqliteStore(store_path), SqliteStore(store_path)
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, failing)
+        for call in (
+            lambda: SqliteStore(store_path),
+            lambda: store.lease_blocks(TUNNEL, 0, 0xFFFF, 1 << 12),
+        ):
+            with pytest.raises(persistence.StoreError) as caught:
+                call()
+            assert type(caught.value) is persistence.StoreError
+            assert str(store_path) in str(caught.value)
+    assert store.lease_blocks(TUNNEL, 0, 0, 1) == [(0, bytes(512))]
+    other.close()
+    store.close()
 
 
 def test_open_that_fails_leaves_nothing_open(store_path: Path) -> None:

@@ -118,6 +118,8 @@ def refusal(error: OSError, text: str, store: str) -> StoreError:
     text = f"{text}: {error.strerror}"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StoreFullError(text, store)
+    if error.errno in {errno.EIO, errno.ENOLCK}:
+        return StoreError(text, store)
     return StorePermissionError(text, store)
 
 
@@ -202,7 +204,14 @@ def inode(path: str) -> tuple[int, int]:
 
 def check_directory(path: str, directory: str) -> None:
     """Refuse a directory that a store must not be in."""
-    found = os.stat(directory)
+    try:
+        found = os.stat(directory)
+    except FileNotFoundError:
+        raise StoreNotFoundError(f"there is no {directory}", path) from None
+    except OSError as error:
+        raise refusal(
+            error, f"{directory} can't be looked at", path
+        ) from error
     if not stat.S_ISDIR(found.st_mode):
         raise StoreNotFoundError(f"{directory} is not a directory", path)
     others = stat.S_IMODE(found.st_mode) & 0o002

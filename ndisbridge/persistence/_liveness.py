@@ -10,6 +10,7 @@ pid proves nothing.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -60,16 +61,13 @@ class LockFile:
     def check_in_place(self) -> None:
         """Refuse to go on when others would look at another file."""
         try:
+            mine = os.fstat(self._descriptor)
             found = os.stat(self.path)
         except FileNotFoundError:
             found = None
         except OSError as error:
-            raise _files.refusal(
-                error, f"{self.path} can't be looked at", self.store
-            ) from error
-        if found is None or not os.path.samestat(
-            found, os.fstat(self._descriptor)
-        ):
+            raise self._refusal(error, "looked at") from error
+        if found is None or not os.path.samestat(found, mine):
             raise StoreError(
                 f"{self.path} was removed or replaced, so that others take "
                 "this session for dead: close it and open a new one",
@@ -83,6 +81,8 @@ class LockFile:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, request)
         except (BlockingIOError, PermissionError):
             return False
+        except OSError as error:
+            raise self._refusal(error, "locked") from error
         return True
 
     def is_held(self, session_id: int) -> bool:
@@ -93,7 +93,10 @@ class LockFile:
         # Asks for a read lock, which only a write lock is in the way of: who
         # may but read the file cannot pass for a session.
         request = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, session_id, 1, 0)
-        answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, request)
+        try:
+            answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, request)
+        except OSError as error:
+            raise self._refusal(error, "asked for locks") from error
         return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
     def close(self) -> None:
@@ -101,9 +104,16 @@ class LockFile:
         Let go.  In a child of ``fork()`` this leaves the parent's lock: it
         belongs to the description that both share.
         """
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            # Linux closes it whatever it answers, and nothing was written.
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def _refusal(self, error: OSError, done: str) -> StoreError:
+        return _files.refusal(
+            error, f"{self.path} can't be {done}", self.store
+        )
 
 
 def boot_id() -> str:
