@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -16,6 +18,100 @@ ETHERNET = int(ndis.IfType.ETHERNET_CSMACD)
 MILLION = 1_000_000
 #: Identities, of several pages each, that fill the log's 1,000 pages.
 WARM_UP = 1000
+THREADS = 32
+#: Retains of each thread in one sample.
+EACH = 8
+#: One index in as many, of 16 million, is a million of them.
+SCATTER = 16
+
+
+class Flushes:
+    """What there is to compare with: bare fdatasyncs on the same disk."""
+
+    def __init__(self, directory: Path) -> None:
+        self._descriptor = os.open(
+            directory / "flushes", os.O_RDWR | os.O_CREAT
+        )
+
+    def run(self, times: int = 1, size: int = 512) -> int:
+        for _ in range(times):
+            assert os.pwrite(self._descriptor, bytes(size), 0) == size
+            os.fdatasync(self._descriptor)
+        return times
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class Crew:
+    """Threads that wait to do the same at once, as often as asked."""
+
+    def __init__(self, size: int, work: Callable[[int], None]) -> None:
+        self._work = work
+        self._gate = threading.Barrier(size + 1)
+        self._ended = False
+        self._failure: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._run, args=(i,)) for i in range(size)
+        ]
+        for each in self._threads:
+            each.start()
+
+    def _run(self, number: int) -> None:
+        while True:
+            self._gate.wait()
+            if self._ended:
+                return
+            try:
+                self._work(number)
+            except BaseException as error:
+                self._failure = error
+            self._gate.wait()
+
+    def run(self) -> int:
+        """Once in every thread; how many they are."""
+        self._gate.wait()
+        self._gate.wait()
+        if self._failure is not None:
+            raise self._failure
+        return len(self._threads)
+
+    def end(self) -> None:
+        self._ended = True
+        self._gate.wait()
+        for each in self._threads:
+            each.join()
+
+
+class Singles:
+    """Single retains of allocated indexes, by one thread or by many."""
+
+    def __init__(self, session: ndis.Session) -> None:
+        self.session = session
+        self.fresh: list[int] = []
+        self.refill(None)
+        self.crew = Crew(THREADS, lambda _: self.some())
+
+    def refill(self, _: object) -> None:
+        """Between samples: as many as one takes, and none retained."""
+        missing = THREADS * EACH - len(self.fresh)
+        self.fresh += self.session.allocate_net_luid_indexes(ETHERNET, missing)
+
+    def one(self) -> None:
+        self.session.retain_net_luid_indexes(ETHERNET, [self.fresh.pop()])
+
+    def some(self, count: int = EACH) -> None:
+        for _ in range(count):
+            self.one()
+
+
+def scattered(session: ndis.Session) -> memoryview:
+    """A million allocated indexes, in nearly all the blocks that exist."""
+    every = session.allocate_net_luid_indexes(ETHERNET, SCATTER * MILLION)
+    parts = [bytes(every[i::SCATTER]) for i in range(SCATTER)]
+    for each in parts[1:]:
+        session.free_net_luid_indexes(ETHERNET, memoryview(each).cast("I"))
+    return memoryview(bytearray(parts[0])).cast("I")
 
 
 @pytest.mark.benchmark(group="one durable write")
@@ -34,49 +130,84 @@ class TestOne:
             )
             assert provider.find(made.key).net_luid == made.net_luid
 
+    def test_ours_retain(self, benchmark, tmp_path) -> None:
+        with ndis.Session(tmp_path / "ndis.db") as session:
+            indexes = session.allocate_net_luid_indexes(ETHERNET, 1 << 20)
+            fresh = iter(indexes)
+            for _ in range(WARM_UP):
+                session.retain_net_luid_indexes(ETHERNET, [next(fresh)])
+            benchmark(
+                lambda: session.retain_net_luid_indexes(
+                    ETHERNET, [next(fresh)]
+                )
+            )
+            retained = session.store.stats().types[0].retained
+            assert retained == next(fresh) - indexes[0]
+
     def test_floor_fdatasync(self, benchmark, tmp_path) -> None:
-        descriptor = os.open(tmp_path / "log", os.O_RDWR | os.O_CREAT)
-        row = bytes(512)
+        flushes = Flushes(tmp_path)
+        assert benchmark(flushes.run) == 1
+        flushes.close()
 
-        def once() -> int:
-            written = os.write(descriptor, row)
-            os.fdatasync(descriptor)
-            return written
 
-        assert benchmark(once) == 512
-        os.close(descriptor)
+@pytest.mark.benchmark(group=f"{THREADS * EACH} retains, one by one")
+class TestThreads:
+    @pytest.mark.parametrize("threads", [1, THREADS])
+    def test_ours(self, benchmark, tmp_path, threads: int) -> None:
+        with ndis.Session(tmp_path / "ndis.db") as session:
+            singles = Singles(session)
+            once = (
+                singles.crew.run
+                if threads > 1
+                else lambda: singles.some(THREADS * EACH)
+            )
+            try:
+                benchmark.pedantic(
+                    once,
+                    setup=lambda: singles.refill(None),
+                    rounds=20,
+                    warmup_rounds=3,
+                )
+                assert singles.fresh == []
+                retained = session.store.stats().types[0].retained
+                assert retained % (THREADS * EACH) == 0
+                assert retained >= THREADS * EACH
+            finally:
+                singles.crew.end()
 
 
 @pytest.mark.benchmark(group="retain and release 1,000,000 indexes")
 class TestMillion:
-    def test_ours(self, benchmark, tmp_path) -> None:
+    @pytest.mark.parametrize("which", ["contiguous", "scattered"])
+    def test_ours(self, benchmark, tmp_path, which: str) -> None:
         with ndis.Session(tmp_path / "ndis.db") as session:
-            indexes = session.allocate_net_luid_indexes(ETHERNET, MILLION)
+            indexes = (
+                scattered(session)
+                if which == "scattered"
+                else session.allocate_net_luid_indexes(ETHERNET, MILLION)
+            )
 
             def once() -> None:
                 session.retain_net_luid_indexes(ETHERNET, indexes)
                 session.release_net_luid_indexes(ETHERNET, indexes)
-                session.allocate_net_luid_indexes(ETHERNET, out=indexes)
+                for each in indexes if which == "scattered" else ():
+                    session.claim_net_luid_index(ETHERNET, each)
+                if which == "contiguous":
+                    session.allocate_net_luid_indexes(ETHERNET, out=indexes)
 
-            benchmark.pedantic(once, rounds=20)
+            benchmark.pedantic(once, rounds=20 if which == "contiguous" else 1)
             session.retain_net_luid_indexes(ETHERNET, indexes)
             assert session.store.stats().types[0].retained == MILLION
 
     def test_floor_two_fdatasyncs_of_a_bitmap(
         self, benchmark, tmp_path
     ) -> None:
-        descriptor = os.open(tmp_path / "log", os.O_RDWR | os.O_CREAT)
-        bits = bytes(MILLION // 8)
-
-        def once() -> int:
-            written = 0
-            for _ in range(2):
-                written += os.pwrite(descriptor, bits, 0)
-                os.fdatasync(descriptor)
-            return written
-
-        assert benchmark.pedantic(once, rounds=20) == 2 * len(bits)
-        os.close(descriptor)
+        flushes = Flushes(tmp_path)
+        run = benchmark.pedantic(
+            flushes.run, args=(2, MILLION // 8), rounds=20
+        )
+        assert run == 2
+        flushes.close()
 
 
 @pytest.fixture(scope="module")

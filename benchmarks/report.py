@@ -35,6 +35,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 import bench_allocation as python_peers  # noqa: E402
 import bench_core  # noqa: E402
 import bench_interfaces  # noqa: E402
+import bench_store  # noqa: E402
 from bench_core import BATCH, ETHERNET, WINDOW  # noqa: E402
 from conftest import machine  # noqa: E402
 
@@ -341,52 +342,99 @@ def opening(directory: Path) -> Ratio:
 
 
 def durable(directory: Path) -> Iterator[Ratio]:
-    keys = iter(range(10**9))
-    descriptor = os.open(directory / "log", os.O_RDWR | os.O_CREAT)
-
-    def write(size: int, times: int) -> int:
-        for _ in range(times):
-            assert os.pwrite(descriptor, bytes(size), 0) == size
-            os.fdatasync(descriptor)
-        return times
-
-    with ndis.Session(directory / "durable.db") as session:
+    """What waits for the disk, beside bare fdatasyncs of the same disk."""
+    with ExitStack() as stack:
+        flushes = bench_store.Flushes(directory)
+        stack.callback(flushes.close)
+        session = stack.enter_context(ndis.Session(directory / "durable.db"))
         provider = session.register_provider("bench")
+        keys = iter(range(10**9))
+        # Until the first checkpoint the log grows, which takes longer.
+        for _ in range(bench_store.WARM_UP):
+            provider.identity(f"k{next(keys)}", ETHERNET)
+        flush = Side(flushes.run, 1)
 
         def found(made: object) -> None:
             assert provider.find(made.key).net_luid == made.net_luid
 
         yield compare(
-            "Python: an identity made durable",
+            "Python: an identity found missing, made, and durable",
             Side(
                 lambda: provider.identity(f"k{next(keys)}", ETHERNET),
                 after=found,
             ),
             "512 bytes written and fdatasync",
-            Side(lambda: write(512, 1), 1),
+            flush,
             each=1,
             samples=300,
         )
-        indexes = session.allocate_net_luid_indexes(ETHERNET, MILLION)
+        yield from singles(session, flush, stack)
+        yield from millions(directory, flushes)
 
-        def retain() -> None:
-            session.retain_net_luid_indexes(ETHERNET, indexes)
 
-        def release(_: object) -> None:
-            stats = session.store.stats()
-            assert sum(each.retained for each in stats.types) >= MILLION
-            session.release_net_luid_indexes(ETHERNET, indexes)
-            session.allocate_net_luid_indexes(ETHERNET, out=indexes)
+def singles(
+    session: ndis.Session, flush: Side, stack: ExitStack
+) -> Iterator[Ratio]:
+    made = bench_store.Singles(session)
+    stack.callback(made.crew.end)
+    yield compare(
+        "Python: one index retained",
+        Side(made.one, after=made.refill),
+        "512 bytes written and fdatasync",
+        flush,
+        each=1,
+        samples=300,
+        goal=2.5,
+    )
+    count = bench_store.THREADS * bench_store.EACH
+    yield compare(
+        f"Python: {count} single retains of {bench_store.THREADS} threads",
+        Side(made.crew.run, bench_store.THREADS, after=made.refill),
+        "the same by one thread",
+        Side(lambda: made.some(count), after=made.refill),
+        each=count,
+        samples=30,
+        goal=1 / 4,
+    )
+    assert session.store.check() == []  # type: ignore[attr-defined]
 
-        yield compare(
-            "Python: 1,000,000 indexes retained, one transaction",
-            Side(retain, after=release),
-            "a bitmap of them written and fdatasync",
-            Side(lambda: write(MILLION // 8, 1), 1),
-            each=1,
-            samples=30,
-        )
-    os.close(descriptor)
+
+def millions(directory: Path, flushes: bench_store.Flushes) -> Iterator[Ratio]:
+    for which, times, samples in (
+        ("contiguous", 100, 20),
+        ("scattered", 1000, 5),
+    ):
+        with ndis.Session(directory / f"{which}.db") as session:
+            if which == "scattered":
+                indexes = bench_store.scattered(session)
+            else:
+                indexes = session.allocate_net_luid_indexes(ETHERNET, MILLION)
+
+            def retain(
+                session: ndis.Session = session, indexes: memoryview = indexes
+            ) -> None:
+                session.retain_net_luid_indexes(ETHERNET, indexes)
+
+            def release(
+                _: object,
+                session: ndis.Session = session,
+                indexes: memoryview = indexes,
+            ) -> None:
+                stats = session.store.stats()  # type: ignore[attr-defined]
+                assert sum(each.retained for each in stats.types) == MILLION
+                session.release_net_luid_indexes(ETHERNET, indexes)
+                for each in indexes:
+                    session.claim_net_luid_index(ETHERNET, each)
+
+            yield compare(
+                f"Python: 1,000,000 {which} indexes retained at once",
+                Side(retain, after=release),
+                f"{times} times 512 bytes written and fdatasync",
+                Side(lambda n=times: flushes.run(n), times),  # type: ignore
+                each=1,
+                samples=samples,
+                goal=1,
+            )
 
 
 def measure(directory: Path, *, goals_only: bool) -> Iterator[Ratio]:
@@ -397,11 +445,11 @@ def measure(directory: Path, *, goals_only: bool) -> Iterator[Ratio]:
     yield from python_batch(directory)
     yield opening(directory)
     yield from tables(core)
+    yield from durable(directory)
     if goals_only:
         return
     yield core_batch(core)
     yield from core_queries(core)
-    yield from durable(directory)
 
 
 # -- what is written

@@ -33,10 +33,11 @@ from .exceptions import (
     InterfaceNotFoundError,
     InvalidParameterError,
     InvalidStateError,
+    ResourcesError,
     error_for,
 )
 from .net_luid import NetLuid
-from .persistence import IdentityRecord, Store, open_store
+from .persistence import IdentityRecord, Store, StoreError, open_store
 from .provider import Handler, Identity, Interface, OidHandler, Provider
 from .structures import (
     DECODERS,
@@ -430,10 +431,35 @@ class Session:
             another session of the store.
 
         Raises:
-            ResourcesError: Every index of the type is taken.
+            ResourcesError: Every index of the type is taken, or in blocks
+                of other sessions, which the message names.
             StoreError: A lease was needed, and the store refused it.
         """
-        return self.index_space(if_type).allocate()
+        try:
+            return self.index_space(if_type).allocate()
+        except ResourcesError as error:
+            raise self._exhausted(if_type, error) from None
+
+    def _exhausted(
+        self, if_type: int, error: ResourcesError
+    ) -> ResourcesError:
+        """The error, with who holds the blocks if the store can tell."""
+        ask = getattr(self._store, "lease_holders", None)
+        holders: dict[object, int] = {}
+        with contextlib.suppress(StoreError):
+            holders = ask(if_type) if ask is not None else {}
+        if not holders:
+            return error
+        names = ", ".join(
+            f"{holder}: {count}"
+            for holder, count in sorted(
+                holders.items(), key=lambda each: -each[1]
+            )
+        )
+        return ResourcesError(
+            f"{error}: blocks of IfType {int(if_type)} that sessions hold: "
+            f"{names}; end one, or trim() it"
+        )
 
     def free_net_luid_index(self, if_type: int, net_luid_index: int) -> None:
         """
@@ -460,7 +486,8 @@ class Session:
             ``out``, or a new memoryview of uint32.
 
         Raises:
-            ResourcesError: So many are not left.
+            ResourcesError: So many are not left; the message names the
+                sessions that hold blocks of the type.
             StoreError: A lease was needed, and the store refused it.
         """
         _check_if_type(if_type)
@@ -472,7 +499,10 @@ class Session:
         elif count is not None:
             raise TypeError("give count or out, not both")
         if memoryview(out).nbytes:
-            self._core.allocate_many(out, if_type)
+            try:
+                self._core.allocate_many(out, if_type)
+            except ResourcesError as error:
+                raise self._exhausted(if_type, error) from None
         return out
 
     def free_net_luid_indexes(self, if_type: int, indexes: Any) -> int:

@@ -7,15 +7,19 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import itertools
 import os
+import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 import types
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -864,17 +868,27 @@ def test_lock_file_removed_and_the_dead(store_path: Path) -> None:
 # -- what is on the disk, and what nobody knows
 
 
-def trace(tmp_path: Path, program: str) -> list[str]:
+def trace(tmp_path: Path, program: str, *options: str) -> list[str]:
     """Lines of strace: what was flushed, and what was said."""
     output = tmp_path / "trace"
-    flags = ("-f", "-y", "-e", "trace=fsync,fdatasync,write")
+    flags = options or ("-e", "trace=fsync,fdatasync,write")
     if (
         shutil.which("strace") is None
         or subprocess.run(["strace", "-o", "/dev/null", "true"]).returncode
     ):
         pytest.skip("no strace here, or it may not look")
     subprocess.run(
-        ["strace", *flags, "-o", output, sys.executable, "-c", program],
+        [
+            "strace",
+            "-f",
+            "-y",
+            *flags,
+            "-o",
+            output,
+            sys.executable,
+            "-c",
+            program,
+        ],
         check=True,
         stdout=subprocess.DEVNULL,
     )
@@ -1092,10 +1106,10 @@ def test_open_that_fails_leaves_nothing_open(store_path: Path) -> None:
         assert os.listdir("/proc/self/fd") == before
 
 
-def test_postgresql_is_not_pretended() -> None:
+def test_mysql_is_not_pretended() -> None:
     """A URL of a kind that is not there is refused plainly."""
     with pytest.raises(ndis.StoreError, match="not supported"):
-        ndis.Session("postgresql://localhost/x")
+        ndis.Session("mysql://localhost/x")
 
 
 # -- damage
@@ -1336,6 +1350,29 @@ def test_check_of_what_cannot_be_opened(store_path: Path) -> None:
         SqliteStore.check_snapshot(store_path.with_name("none"))
 
 
+def test_exhausted_names_who_has_the_blocks(store_path: Path) -> None:
+    """When no block is left, the error says who holds them."""
+    with ndis.Session(store_path) as session:
+        process = in_process(
+            store_path, "store.lease_blocks(6, 0, 4095, 4096)"
+        )
+        for allocate in (
+            lambda: session.allocate_net_luid_index(6),
+            lambda: session.allocate_net_luid_indexes(6, 5),
+        ):
+            with pytest.raises(ndis.ResourcesError) as caught:
+                allocate()
+            assert f"(pid {process.pid}): 4096" in str(caught.value)
+        kill(process)
+        assert session.allocate_net_luid_index(6) == 0
+    with (
+        ndis.Session() as session,
+        pytest.raises(ndis.ResourcesError, match=r"^Nothing is left"),
+    ):
+        for _ in range(2):
+            session.allocate_net_luid_indexes(6, 1 << 24)
+
+
 def test_busy(store_path: Path) -> None:
     """A store that another process keeps locked is busy, not stuck."""
     store = SqliteStore(store_path, busy_timeout=0.2)
@@ -1537,3 +1574,494 @@ def test_if_index_of_another_in_memory() -> None:
         store.confirm([records[1].net_luid], [1])
     store.release((), records[:1])
     store.confirm([records[1].net_luid], [1])
+
+
+# -- group commit
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+class Counting(Failing):
+    """A connection that counts commits, and may do something after one."""
+
+    def __init__(
+        self,
+        inner: apsw.Connection,
+        after: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(inner, done=True)
+        self.after = after
+        self.commits = 0
+
+    def execute(self, sql: str, *args):
+        result = self._inner.execute(sql, *args)
+        if sql == "COMMIT":
+            self.commits += 1
+            self.after()
+        return result
+
+
+class Threads:
+    """Threads that each call something, and what came of it."""
+
+    def __init__(self) -> None:
+        self.results: dict[object, object] = {}
+        self._threads: list[threading.Thread] = []
+
+    def start(self, name: object, call: Callable[[], object]) -> None:
+        def run() -> None:
+            try:
+                self.results[name] = call()
+            except BaseException as error:
+                self.results[name] = error
+
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def join(self) -> dict[object, object]:
+        for each in self._threads:
+            each.join(30)
+            assert not each.is_alive(), "a thread was never woken"
+        return self.results
+
+
+@contextlib.contextmanager
+def writer(path: Path) -> Iterator[None]:
+    """Another one has the store."""
+    db = apsw.Connection(str(path))
+    db.execute("BEGIN IMMEDIATE")
+    yield
+    db.execute("ROLLBACK")
+    db.close()
+
+
+def retaining(
+    store: SqliteStore, record: ndis.IdentityRecord
+) -> Callable[[], object]:
+    return lambda: store.retain(sets_of(record), [record])
+
+
+def waiting(store: SqliteStore) -> int:
+    return len(store._group._queue)
+
+
+def test_threads_share_a_commit(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """All that waits goes into one transaction; what fails, fails alone."""
+    store = open_store(opened, store_path, busy_timeout=60)
+    there = with_identity(store, "there", 4000)
+    store._connection = counting = Counting(store._connection)
+    threads = Threads()
+    records = {i: record_of(f"k{i}", i) for i in range(28)}
+    text = record_of("\ud800", 101)
+    with writer(store_path):
+        for name, record in (
+            *records.items(),
+            ("exists", record_of("there", 102)),
+            ("lost", record_of("lost", 5 << 12)),
+            ("retained", record_of("retained", 4000)),
+            ("text", text),
+        ):
+            threads.start(name, retaining(store, record))
+            until(lambda n=name: store._group._leader is not None)
+        threads.start(
+            "update", lambda: store.update(there.net_luid, alias="a")
+        )
+        bare = record_of("", 103)
+        threads.start("bare", lambda: store.retain(sets_of(bare), ()))
+        threads.start(
+            "passing", lambda: store.retain((), (), persistent=False)
+        )
+        threads.start("type", lambda: store.retain(5, ()))
+        until(lambda: waiting(store) == 35)
+    results = threads.join()
+    assert {name for name, each in results.items() if each is None} == {
+        *records,
+        "update",
+        "bare",
+        "passing",
+    }
+    error = results["exists"]
+    assert isinstance(error, persistence.IdentityExistsError)
+    assert error.existing.net_luid == there.net_luid
+    for name, kind in (
+        ("lost", persistence.LeaseLostError),
+        ("retained", persistence.AlreadyRetainedError),
+        ("text", persistence.IdentityConflictError),
+        ("type", TypeError),
+    ):
+        assert type(results[name]) is kind, name
+    assert counting.commits <= 2  # the first to come may fail by itself
+    assert {each.key for each in store.identities()} == {
+        "there",
+        *(record.key for record in records.values()),
+    }
+    assert store.check() == []
+
+
+def test_threads_release_together(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Releases share a commit too; of two of one identity one fails."""
+    store = open_store(opened, store_path, busy_timeout=60)
+    records = [with_identity(store, f"k{i}", i) for i in range(8)]
+    store._connection = counting = Counting(store._connection)
+    threads = Threads()
+    with writer(store_path):
+        for i, record in enumerate([*records, records[0]]):
+            threads.start(i, lambda r=record: store.release(sets_of(r), [r]))
+        until(lambda: waiting(store) == 8)
+    results = list(threads.join().values())
+    assert results.count(None) == 8
+    assert {type(each) for each in results if each is not None} == {
+        persistence.NotRetainedError
+    }
+    assert counting.commits == 1
+    assert store.identities() == store.check() == []
+
+
+def test_passing_takes_nothing_durable_along(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Who is not to wait for the disk does not flush, nor lets others
+    believe that it did."""
+    store = open_store(opened, store_path, busy_timeout=60)
+    levels: list[object] = []
+    store.lease_blocks(TUNNEL, 0, 0, 1)
+    store._connection = Counting(
+        store._connection,
+        lambda: levels.append(store._one("PRAGMA synchronous")),
+    )
+    threads = Threads()
+    with writer(store_path):
+        for i, persistent in enumerate((False, True, False, True)):
+            record = record_of(f"k{i}", i, persistent=persistent)
+            sets = sets_of(record) if persistent else ()
+            threads.start(
+                i,
+                lambda s=sets, r=record: store.retain(
+                    s, [r], persistent=r.persistent
+                ),
+            )
+            until(lambda n=i: waiting(store) == n and store._group._leader)
+    assert set(threads.join().values()) == {None}
+    assert levels == [1, 2]
+    owners = store._rows("SELECT owner IS NULL FROM identities ORDER BY key")
+    assert owners == [(0,), (1,), (0,), (1,)]
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_commit_that_fails_for_all(
+    store_path: Path, opened: contextlib.ExitStack, done: bool
+) -> None:
+    """Every thread of a failed commit gets an error of its own."""
+    store = open_store(opened, store_path, busy_timeout=60)
+    store.lease_blocks(TUNNEL, 0, 0, 1)
+    store._connection = Failing(store._connection, done=done)
+    threads = Threads()
+    with writer(store_path):
+        for i in range(8):
+            threads.start(i, retaining(store, record_of(f"k{i}", i)))
+        until(lambda: waiting(store) == 7)
+    errors = list(threads.join().values())
+    assert {type(each) for each in errors} == {persistence.StoreUncertainError}
+    assert len(set(map(id, errors))) == 8
+    assert all(isinstance(e.__cause__, apsw.IOError) for e in errors)
+    assert len(store.identities()) == 8 * done
+    assert store.check() == []
+
+
+def test_busy_in_a_group(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Each thread waits as long as it was told to, whoever leads."""
+    store = open_store(opened, store_path, busy_timeout=1.0)
+    store.lease_blocks(TUNNEL, 0, 0, 1)
+
+    def timed(call: Callable[[], object]) -> tuple[float, object]:
+        start = time.monotonic()
+        with pytest.raises(persistence.StoreBusyError, match="busy"):
+            call()
+        return time.monotonic() - start
+
+    process = in_process(
+        store_path,
+        "store._connection.execute('BEGIN IMMEDIATE')\n"
+        "import atexit; atexit.register(os._exit, 0)",
+    )
+    threads = Threads()
+    for i in range(12):
+        call = retaining(store, record_of(f"k{i}", i))
+        threads.start(i, lambda c=call: timed(c))
+        time.sleep(0.05)
+    for waited in threads.join().values():
+        assert isinstance(waited, float), waited
+        assert 0.8 <= waited <= 1.2
+    kill(process)
+    assert store.identities() == []
+    record = record_of("k", 50)
+    store.retain(sets_of(record), [record])
+
+
+def test_look_ups_while_another_writes(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Who waits for another process keeps nobody from reading."""
+    store = open_store(opened, store_path, busy_timeout=60)
+    record = with_identity(store)
+    threads = Threads()
+    with writer(store_path):
+        threads.start(
+            "waits", lambda: store.update(record.net_luid, alias="a")
+        )
+        until(lambda: store._group._leader is not None)
+        for _ in range(20):
+            start = time.monotonic()
+            found = store.find("", "test", "k")
+            assert time.monotonic() - start < 5
+            assert found is not None and found.alias == ""
+    assert threads.join() == {"waits": None}
+    found = store.find("", "test", "k")
+    assert found is not None and found.alias == "a"
+
+
+def test_closed_while_threads_wait(store_path: Path) -> None:
+    """Whoever waits at the end of the session is told, not left."""
+    store = SqliteStore(store_path, busy_timeout=60)
+    store.lease_blocks(TUNNEL, 0, 0, 1)
+    threads = Threads()
+    with writer(store_path):
+        for i in range(4):
+            threads.start(i, retaining(store, record_of(f"k{i}", i)))
+        until(lambda: waiting(store) == 3)
+        threads.start("close", store.close)
+        time.sleep(0.1)  # now it is the next, or the next but one
+    results = threads.join()
+    assert results.pop("close") is None
+    done = {i for i, each in results.items() if each is None}
+    for i in results.keys() - done:
+        assert isinstance(results[i], persistence.StoreError)
+        assert "closed" in str(results[i])
+    with contextlib.closing(SqliteStore(store_path)) as store:
+        assert {each.key for each in store.identities()} == {
+            f"k{i}" for i in done
+        }
+
+
+def test_interrupt_of_one_who_waits(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """Ctrl-C takes a waiting change out of the queue, and nothing else."""
+    store = open_store(opened, store_path, busy_timeout=60)
+    store.lease_blocks(TUNNEL, 0, 0, 1)
+    threads = Threads()
+    with writer(store_path):
+        threads.start("leads", retaining(store, record_of("a", 1)))
+        until(lambda: store._group._leader is not None)
+
+        def interrupt() -> None:
+            until(lambda: waiting(store) == 1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threads.start("interrupts", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            retaining(store, record_of("b", 2))()
+        assert waiting(store) == 0
+        threads.start("waits", retaining(store, record_of("c", 3)))
+        until(lambda: waiting(store) == 1)
+    assert set(threads.join().values()) == {None}
+    assert [each.key for each in store.identities()] == ["a", "c"]
+    retaining(store, record_of("b", 2))()
+
+
+def test_interrupt_anywhere(
+    store_path: Path, opened: contextlib.ExitStack
+) -> None:
+    """
+    Ctrl-C after any call that the leader makes: everybody is woken, what
+    was acknowledged is there, what was refused is not, and it goes on.
+    """
+    store = open_store(
+        opened, store_path, busy_timeout=60, synchronous="normal"
+    )
+    store.lease_blocks(TUNNEL, 0, 4095, 64)
+    numbers = iter(range(64 * 4096))
+    here = str(Path(persistence.__file__).parent)
+    seen = uncertain = 0
+
+    def interrupt_at(place: int) -> None:
+        passed = 0
+
+        def count(frame, event, _) -> None:
+            nonlocal passed
+            if event in {"c_return", "call"} and (
+                frame.f_code.co_filename.startswith(here)
+            ):
+                passed += 1
+                if passed == place:
+                    raise KeyboardInterrupt
+
+        sys.setprofile(count)
+
+    for place in itertools.count(1):
+        threads = Threads()
+        records = [
+            record_of(f"{place}/{i}", next(numbers), alias=str(i))
+            for i in range(4)
+        ]
+
+        def lead(parts: list) -> None:
+            profile = sys.getprofile()
+            sys.setprofile(None)
+            for i, each in enumerate(records[1:]):
+                threads.start(i, retaining(store, each))
+            until(lambda: waiting(store) == 3)
+            sys.setprofile(profile)
+            store._retain_lasting(parts)
+
+        interrupted = False
+        try:
+            interrupt_at(place)
+            store._change(
+                lead, (sets_of(records[0]), records[:1], ()), durable=True
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            sys.setprofile(None)
+        for i, result in threads.join().items():
+            found = store.find("", "test", records[i + 1].key)
+            if isinstance(result, persistence.StoreUncertainError):
+                uncertain += 1
+            else:
+                assert result is None
+                assert found is not None
+        assert (store._group._leader, store._group._queue) == (None, [])
+        if not interrupted:
+            break
+        seen += 1
+    assert seen > 100
+    assert 0 < uncertain < 20 * 3
+    assert store.check() == []
+
+
+def test_many_threads_and_kill(store_path: Path) -> None:
+    """
+    What 32 threads were told before a kill -9 is there, each identity its
+    own; that it is on the disk too, only a power cut can tell.
+    """
+    program = (
+        "import os, signal, sys, threading\nimport ndisbridge as ndis\n"
+        f"session = ndis.Session({str(store_path)!r})\n"
+        "provider = session.register_provider('p')\n"
+        "def run(n):\n"
+        "    for i in range(1000):\n"
+        "        made = provider.identity(f'{n}/{i}', 6)\n"
+        "        os.write(1, f'{n}/{i} {int(made.net_luid)}\\n'.encode())\n"
+        "        if n == i == 20: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "for n in range(32): threading.Thread(target=run, args=(n,)).start()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+    )
+    assert done.returncode == -signal.SIGKILL
+    told = dict(line.split() for line in done.stdout.splitlines())
+    assert len(told) >= 21
+    with contextlib.closing(SqliteStore(store_path)) as store:
+        stored = {each.key: str(each.net_luid) for each in store.identities()}
+        assert told.items() <= stored.items()
+        assert len(set(stored.values())) == len(stored)
+        assert {each.kind for each in store.check()} <= {"session"}
+
+
+# -- what is flushed
+
+
+def flushes(tmp_path: Path, body: str, *options: str) -> list[str]:
+    """strace of a process, from "START" on."""
+    lines = trace(
+        tmp_path,
+        "import os, uuid\nimport ndisbridge as ndis\n"
+        "from ndisbridge.persistence import *\n"
+        "from ndisbridge.persistence.sqlite import SqliteStore\n"
+        f"{body}",
+        *options,
+    )
+    start = next(i for i, line in enumerate(lines) if '"START"' in line)
+    return lines[start:]
+
+
+@pytest.mark.parametrize(("level", "expected"), [("full", 3), ("normal", 0)])
+def test_synchronous(
+    tmp_path: Path, store_path: Path, level: str, expected: int
+) -> None:
+    """FULL flushes the log in each durable call, NORMAL in none."""
+    lines = flushes(
+        tmp_path,
+        f"store = SqliteStore({str(store_path)!r}, synchronous={level!r})\n"
+        "session = ndis.Session(store)\n"
+        "identity = session.register_provider('p').identity('a', 6)\n"
+        "os.write(1, b'START')\n"
+        "session.register_provider('q').identity('b', 6)\n"
+        "identity.update(alias='x')\n"
+        "identity.release()\n"
+        "os.write(1, b'END')\n"
+        "session.close()",
+    )
+    (end_,) = (i for i, line in enumerate(lines) if '"END"' in line)
+    assert sum("sync(" in line for line in lines[:end_]) == expected
+
+
+def test_synchronous_is_full_or_normal(store_path: Path) -> None:
+    """Anything else, such as off, is refused before anything is made."""
+    with pytest.raises(ValueError, match="full"):
+        SqliteStore(store_path, synchronous="off")
+    assert not store_path.parent.exists()
+
+
+def test_log_that_failed_to_be_flushed_is_left(
+    tmp_path: Path, store_path: Path
+) -> None:
+    """
+    After EIO from fdatasync nothing more is written to that log: it is
+    closed, the state is read again, and a new one begins.  (Closing, SQLite
+    copies what was committed before to the file and flushes that.)
+    """
+    make(store_path)
+    lines = flushes(
+        tmp_path,
+        f"store = SqliteStore({str(store_path)!r})\n"
+        "session = ndis.Session(store)\n"
+        "provider = session.register_provider('p')\n"
+        "provider.find('k1')\n"
+        "os.write(1, b'START')\n"
+        "try: provider.identity('new', 131)\n"
+        "except StoreUncertainError: os.write(1, b'UNCERTAIN')\n"
+        "assert len({each.net_luid for each in store.identities()}) >= 20\n"
+        "provider.identity('next', 131)\n"
+        "assert store.check() == []\n"
+        "session.close()",
+        *("-e", "trace=fsync,fdatasync,write,pwrite64,close,openat"),
+        *("-e", "inject=fdatasync:error=EIO:when=3"),
+    )
+    failed = next(i for i, line in enumerate(lines) if "EIO" in line)
+    told = next(i for i, line in enumerate(lines) if "UNCERTAIN" in line)
+    assert "-wal>" in lines[failed]
+    between = lines[failed + 1 : told]
+    (closed,) = (
+        i
+        for i, line in enumerate(between)
+        if re.search(r"close\(.*-wal>", line)
+    )
+    assert any(
+        "openat(" in line and "-wal" in line for line in between[closed:]
+    )
+    assert not any(re.search(r"pwrite.*-wal>", line) for line in between)
+    assert any(re.search(r"fdatasync.*-wal>", line) for line in lines[told:])

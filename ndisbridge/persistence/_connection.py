@@ -9,6 +9,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 import apsw
@@ -18,6 +19,7 @@ from ._damage import reading
 from .errors import (
     IdentityConflictError,
     StoreError,
+    StorePermissionError,
     StoreUncertainError,
 )
 
@@ -31,7 +33,12 @@ class SqliteConnection:
         *,
         busy_timeout: float = 5.0,
         read_only: bool = False,
+        synchronous: str = "full",
     ) -> None:
+        if synchronous not in {"full", "normal"}:
+            raise ValueError(
+                f'synchronous is "full" or "normal", not {synchronous!r}'
+            )
         self.path = _files.checked_path(path)
         self.read_only = read_only
         self._lock = threading.RLock()
@@ -40,6 +47,7 @@ class SqliteConnection:
         self._lost = ""
         self._busy_ms = round(busy_timeout * 1000)
         self._synchronous = ""
+        self._durable = synchronous.upper()
         self._inode: tuple[int, int] | None = None
         if read_only:
             with self._errors():
@@ -61,6 +69,12 @@ class SqliteConnection:
             self.path, apsw.SQLITE_OPEN_READWRITE, self._busy_ms
         )
         try:
+            # SQLite reads what it may not write, and would leave a log.
+            if self._connection.readonly("main"):
+                raise StorePermissionError(
+                    "it can't be opened for writing: check its owner and mode",
+                    self.path,
+                )
             _schema.prepare(self._connection, self.path, self._transaction)
             self._check_in_place()
         except BaseException:
@@ -100,19 +114,9 @@ class SqliteConnection:
                 self.path,
             )
 
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self) -> _Errors:
         """Errors of SQLite as errors of the store."""
-        try:
-            yield
-        except apsw.Error as error:
-            raise self._typed(error) from error
-        except UnicodeEncodeError as error:
-            # Only a caller's text can't be encoded.
-            raise IdentityConflictError(
-                f"{error.object!r} is not valid Unicode: give other text",
-                self.path,
-            ) from error
+        return _Errors(self)
 
     def _typed(self, error: apsw.Error) -> StoreError:
         errno = 0
@@ -137,6 +141,17 @@ class SqliteConnection:
             raise StoreError("SQLite refuses to flush its log", self.path)
         self._synchronous = level
 
+    def _begin(self, *, durable: bool, wait: bool = True) -> None:
+        self._set_synchronous(self._durable if durable else "NORMAL")
+        if wait:
+            self._connection.execute("BEGIN IMMEDIATE")
+            return
+        self._connection.set_busy_timeout(0)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        finally:
+            self._connection.set_busy_timeout(self._busy_ms)
+
     @contextlib.contextmanager
     def _transaction(self, *, durable: bool = True) -> Iterator[None]:
         """
@@ -145,26 +160,32 @@ class SqliteConnection:
         Raises:
             StoreUncertainError: The disk failed in the commit.
         """
-        committing = False
         try:
-            self._set_synchronous("FULL" if durable else "NORMAL")
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin(durable=durable)
             yield
-            committing = True
-            self._connection.execute("COMMIT")
-        except BaseException as error:
-            # Some errors of SQLite have rolled back already; a roll-back
-            # that fails leaves the transaction open.
-            with contextlib.suppress(apsw.Error):
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-            if committing and isinstance(error, apsw.IOError):
-                raise StoreUncertainError(
-                    f"its disk failed ({error}), and nobody can tell whether "
-                    "the change is kept: check the disk, then look it up",
-                    self.path,
-                ) from error
+            self._commit()
+        except BaseException:
+            self._roll_back()
             raise
+
+    def _commit(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except apsw.IOError as error:
+            raise StoreUncertainError(
+                f"its disk failed ({error}), and nobody can tell whether the "
+                "change is kept: check the disk, then look it up",
+                self.path,
+            ) from error
+
+    def _roll_back(self) -> None:
+        """
+        Unless it was: some errors of SQLite do so.  One that fails leaves
+        the transaction open.
+        """
+        with contextlib.suppress(apsw.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     # -- reading
 
@@ -199,6 +220,37 @@ class SqliteConnection:
         _leak(self._connection)
         # A thread of the parent may have held it.
         self._lock = threading.RLock()
+
+
+class _Errors:
+    """
+    Raises what SQLite raises as errors of a store.
+
+    A class, because a generator costs more than most of what it is around.
+    """
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: SqliteConnection) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, apsw.Error):
+            raise self._store._typed(error) from error
+        if isinstance(error, UnicodeEncodeError):
+            # Only a caller's text can't be encoded.
+            raise IdentityConflictError(
+                f"{error.object!r} is not valid Unicode: give other text",
+                self._store.path,
+            ) from error
 
 
 def _leak(connection: apsw.Connection) -> None:

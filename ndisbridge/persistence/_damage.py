@@ -8,8 +8,7 @@ as bytes that are no UTF-8, and a row may be gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from .errors import StoreCorruptError, StoreError
 
@@ -17,16 +16,30 @@ from .errors import StoreCorruptError, StoreError
 DAMAGE = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 
 
-@contextmanager
-def reading(path: str) -> Iterator[None]:
-    """Around what only reads rows, never around arguments of a caller."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except DAMAGE as error:
-        raise StoreCorruptError(
-            f"a row is damaged ({error}): run `ndisbridge store check`, "
-            "restore a backup",
-            path,
-        ) from error
+class reading:  # noqa: N801 - used like a function
+    """
+    Around what only reads rows, never around arguments of a caller.
+
+    A class, because a generator costs more than most of what it is around.
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, DAMAGE) and not isinstance(error, StoreError):
+            raise StoreCorruptError(
+                f"a row is damaged ({error}): run `ndisbridge store check`, "
+                "restore a backup",
+                self.path,
+            ) from error

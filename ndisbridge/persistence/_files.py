@@ -125,13 +125,15 @@ def refusal(error: OSError, text: str, store: str) -> StoreError:
 
 def file_system_type(path: str) -> str:
     """Type of the file system that a path is on; "" if unknown."""
-    device = os.stat(path).st_dev
+    return mounted_type(os.stat(path).st_dev)
+
+
+def mounted_type(device: int, mounts: str = "/proc/self/mountinfo") -> str:
+    """Type of the file system on a device; "" if unknown."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
-        with open(
-            "/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape"
-        ) as mounts:
-            for line in mounts:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
                 left, _, right = line.partition(" - ")
                 if left.split()[2] == wanted:
                     return right.split()[0]
@@ -189,6 +191,31 @@ def prepare(path: str) -> None:
     except OSError as error:
         raise refusal(error, "it can't be made", path) from error
     check_files(path)
+    # Whoever writes the first page has done this, even if the process that
+    # made the file did not come so far.
+    try:
+        if os.stat(path).st_size == 0:
+            _flush_directory(directory)
+            _flush_directory(os.path.dirname(directory))
+    except OSError as error:
+        raise refusal(error, "its directory can't be flushed", path) from error
+
+
+def _flush_directory(directory: str) -> None:
+    """A new name in it outlives a power cut."""
+    try:
+        descriptor = os.open(
+            directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        )
+    except PermissionError:
+        return  # who may write a directory but not read it can't flush it
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that can't
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def inode(path: str) -> tuple[int, int]:
@@ -219,7 +246,7 @@ def check_directory(path: str, directory: str) -> None:
         raise StorePermissionError(
             f"everybody can write {directory}: chmod o-w {directory}", path
         )
-    kind = file_system_type(directory)
+    kind = mounted_type(found.st_dev)
     if is_network_type(kind):
         raise NetworkFileSystemError(
             f"{directory} is on a network file system ({kind}), where locks "

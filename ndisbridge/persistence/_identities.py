@@ -6,7 +6,7 @@ Whose the indexes are, in a SQLite store: identities and in-use marks.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,16 +16,26 @@ from . import _rows
 from ._pages import SqlitePages
 from ._rows import signed
 from .errors import (
+    AlreadyRetainedError,
     IdentityConflictError,
     IdentityExistsError,
     IdentityInUseError,
     NotRetainedError,
+    StoreError,
 )
 from .records import IdentityRecord, IndexSet, SessionInfo
 
 _IDENTITY = _rows.IDENTITY_COLUMNS
 _NONE = bytes(_rows.BLOCK_BYTES)
 _OWNER = _IDENTITY.split(", ").index("owner")
+_INSERT = f"INSERT INTO identities VALUES({', '.join('?' * 12)})"
+_HOLDER = "SELECT session FROM in_use WHERE net_luid = ?"
+#: As many are asked for one by one.
+_FEW = 8
+
+
+class _LastsError(Exception):
+    """An identity that ended with its session has made way for another."""
 
 
 class SqliteIdentities(SqlitePages):
@@ -37,31 +47,40 @@ class SqliteIdentities(SqlitePages):
     # -- looking up
 
     def _records(self, where: str, *args: Any) -> list[IdentityRecord]:
-        columns = ", ".join(
-            f"i.{name.strip()}" for name in _IDENTITY.split(",")
-        )
         rows = self._rows(
-            f"SELECT {columns}, u.session FROM identities AS i LEFT JOIN "
-            f"in_use AS u ON u.net_luid = i.net_luid WHERE {where} "
-            "ORDER BY i.compartment, i.provider, i.key",
+            f"SELECT {_IDENTITY} FROM identities WHERE {where} "
+            "ORDER BY compartment, provider, key",
             *args,
         )
+        if not rows:
+            return []
+        holders = self._holders([row[0] for row in rows])
         sessions: dict[int | None, SessionInfo | None] = {None: None}
         records = []
         for row in rows:
-            owner, holder = row[_OWNER], row[-1]
+            owner, holder = row[_OWNER], holders.get(row[0])
             for each in (owner, holder):
                 if each not in sessions:
                     sessions[each] = self._session(each)
-            record = _rows.identity_record(
-                row[:-1], self.path, sessions[holder]
-            )
+            record = _rows.identity_record(row, self.path, sessions[holder])
             if owner is None or sessions[owner] is not None:
                 records.append(record)  # else it ended with its session
         return records
 
+    def _holders(self, numbers: list[int]) -> dict[int, int]:
+        """
+        The sessions of the marks on these.  Not by a join: SQLite would
+        make a new plan for it each time, which costs more than the rest.
+        """
+        if len(numbers) > _FEW:
+            return dict(self._rows("SELECT net_luid, session FROM in_use"))
+        found = {}
+        for number in numbers:
+            for (session,) in self._rows(_HOLDER, number):
+                found[number] = session
+        return found
+
     def _find(self, where: str, *args: Any) -> IdentityRecord | None:
-        where = where.replace("net_luid", "i.net_luid", 1)
         found = self._records(where, *args)
         return found[0] if found else None
 
@@ -103,41 +122,60 @@ class SqliteIdentities(SqlitePages):
 
     # -- changing
 
-    def _refuse_existing(self, record: IdentityRecord) -> None:
-        existing = self._find(
-            "compartment = ? AND provider = ? AND key = ?",
-            record.compartment,
-            record.provider,
-            record.key,
-        )
-        if existing is not None:
-            raise IdentityExistsError(
-                f"{record.key!r} of {record.provider!r} has an identity",
-                self.path,
-                existing,
-            )
-
     def _insert_identities(
-        self, records: Sequence[IdentityRecord], owner: int | None
-    ) -> None:
-        rows = [_rows.identity_row(record, owner) for record in records]
-        if not rows:
-            return
-        try:
-            self._connection.executemany(
-                "INSERT INTO identities VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                "?, ?)",
-                rows,
+        self,
+        records: Sequence[IdentityRecord],
+        owner: int | None,
+        created: int,
+    ) -> tuple[int, int]:
+        """How many, and the sum of their checksums."""
+        rows = [
+            _rows.identity_row(record, owner, created) for record in records
+        ]
+        if len(rows) == 1:
+            try:
+                self._connection.execute(_INSERT, rows[0])
+            except apsw.ConstraintError as error:
+                raise self._refused(records, error) from error
+        else:
+            self._connection.execute("SAVEPOINT many")
+            try:
+                self._connection.executemany(_INSERT, rows)
+            except apsw.ConstraintError as error:
+                # What is there was there before, then.
+                self._connection.execute("ROLLBACK TO many")
+                raise self._refused(records, error) from error
+            self._connection.execute("RELEASE many")
+        return len(rows), sum(row[-1] for row in rows)
+
+    def _refused(
+        self, records: Sequence[IdentityRecord], error: apsw.Error
+    ) -> StoreError:
+        for record in records:
+            existing = self._find(
+                "compartment = ? AND provider = ? AND key = ?",
+                record.compartment,
+                record.provider,
+                record.key,
             )
-        except apsw.ConstraintError as error:
-            raise IdentityConflictError(
-                f"an identity is there already ({error})", self.path
-            ) from error
-        self._add_to_root(
-            "identities", len(rows), sum(row[-1] for row in rows)
+            if existing is not None:
+                return IdentityExistsError(
+                    f"{record.key!r} of {record.provider!r} has an identity",
+                    self.path,
+                    existing,
+                )
+        for record in records:
+            if record.persistent and self._is_retained(record.net_luid):
+                return AlreadyRetainedError(
+                    f"NET_LUID 0x{record.net_luid:016x} is retained already",
+                    self.path,
+                )
+        return IdentityConflictError(
+            f"an identity is there already ({error})", self.path
         )
 
     def update(self, net_luid: int, **changes: Any) -> None:
+        """As :meth:`update_many`, for one."""
         self.update_many([(net_luid, changes)])
 
     def update_many(
@@ -145,14 +183,48 @@ class SqliteIdentities(SqlitePages):
     ) -> None:
         """
         Change ``alias``, ``attributes``, and ``if_index`` where it is a
-        kernel's, of several identities in one transaction, which is durable
+        kernel's, of several identities in one transaction, which is flushed
         unless all end with this session.
         """
-        with self._lock:
-            durable = self._any_lasts(net_luid for net_luid, _ in changes)
-            with self._writing(durable=durable):
-                for net_luid, values in changes:
-                    self._update_one(net_luid, values)
+        self._change_rows(self._update_all, changes, changes)
+
+    def _change_rows(
+        self,
+        run: Callable[[list[Any]], None],
+        part: Any,
+        updates: Sequence[tuple[int, Mapping[str, Any]]],
+        *,
+        durable: bool = False,
+    ) -> None:
+        """A change that is durable too if one of these identities lasts."""
+        net_luids = [net_luid for net_luid, _ in updates]
+        if durable or self._any_lasts(net_luids):
+            self._change(run, part, durable=True)
+            return
+
+        def run_if_none_lasts(parts: list[Any]) -> None:
+            if self._any_lasts(net_luids):
+                raise _LastsError
+            run(parts)
+
+        try:
+            self._change(
+                run_if_none_lasts if net_luids else run, part, durable=False
+            )
+        except _LastsError:
+            self._change(run, part, durable=True)
+
+    def _update_all(
+        self, parts: list[Sequence[tuple[int, Mapping[str, Any]]]]
+    ) -> None:
+        for changes in parts:
+            self._update_rows(changes)
+
+    def _update_rows(
+        self, changes: Sequence[tuple[int, Mapping[str, Any]]]
+    ) -> None:
+        for net_luid, values in changes:
+            self._update_one(net_luid, values)
 
     def _owner(self, net_luid: int) -> Any:
         return self._one(
@@ -160,10 +232,7 @@ class SqliteIdentities(SqlitePages):
         )
 
     def _any_lasts(self, net_luids: Iterable[int]) -> bool:
-        """
-        Whether one does not end with this session, which alone can end its
-        own: the answer holds as long as the caller has the lock.
-        """
+        """Whether one does not end with this session."""
         with self._reading():
             return any(
                 self._owner(net_luid) != self.session_id
@@ -306,12 +375,7 @@ class SqliteIdentities(SqlitePages):
             )
 
     def _holder(self, net_luid: int) -> SessionInfo | None:
-        return self._session(
-            self._one(
-                "SELECT session FROM in_use WHERE net_luid = ?",
-                signed(net_luid),
-            )
-        )
+        return self._session(self._one(_HOLDER, signed(net_luid)))
 
     def _confirm_one(self, net_luid: int, if_index: int) -> None:
         holder = self._holder(net_luid)

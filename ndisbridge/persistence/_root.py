@@ -11,12 +11,17 @@ from ._damage import reading
 from ._rows import IDENTITY_COLUMNS, identity_record, signed
 from .errors import StoreCorruptError
 
+_KINDS = {"identities": "identity", "pages": "page"}
+
 
 class SqliteRoot(SqliteConnection):
     """The row of root, which changes with the rows that it counts."""
 
-    def _verify_root(self) -> None:
-        for table, kind in (("identities", "identity"), ("pages", "page")):
+    def _verify_root(self, *tables: str) -> None:
+        """Of both tables, or of these."""
+        for table, kind in _KINDS.items():
+            if tables and table not in tables:
+                continue
             rows = self._rows(
                 "SELECT count(*), coalesce(sum(checksum & 4294967295), 0), "
                 "coalesce(sum((checksum >> 32) & 4294967295), 0) "
@@ -34,13 +39,28 @@ class SqliteRoot(SqliteConnection):
                 )
 
     def _add_to_root(self, table: str, count: int, total: int) -> None:
-        column = {"identities": "identity_sum", "pages": "page_sum"}[table]
-        before = self._one(f"SELECT {column} FROM root")
+        self._add_to_roots(**{table: (count, total)})
+
+    def _add_to_roots(
+        self,
+        *,
+        identities: tuple[int, int] = (0, 0),
+        pages: tuple[int, int] = (0, 0),
+    ) -> None:
+        """Rows more, and what that adds to the sum of their checksums."""
+        if identities == pages == (0, 0):
+            return
+        rows = self._rows("SELECT identity_sum, page_sum FROM root")
         with reading(self.path):
-            after = signed(before + total)
+            ((identity_sum, page_sum),) = rows
+            sums = (
+                signed(identity_sum + identities[1]),
+                signed(page_sum + pages[1]),
+            )
         self._connection.execute(
-            f"UPDATE root SET {table} = {table} + ?, {column} = ?",
-            (count, after),
+            "UPDATE root SET identities = identities + ?, identity_sum = ?, "
+            "pages = pages + ?, page_sum = ?",
+            (identities[0], sums[0], pages[0], sums[1]),
         )
 
     def _delete_identities(self, where: str, argument: int) -> None:

@@ -27,6 +27,10 @@ IDENTITY_COLUMNS = (
 )
 IDENTITY_ROW = tuple[Any, ...]
 
+_GUID = 4
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+_sorted = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+
 
 def signed(number: int) -> int:
     """A number of 64 bits as SQLite keeps it."""
@@ -57,14 +61,15 @@ def page_checksum(number: int, bits: bytes) -> int:
 
 def identity_checksum(columns: IDENTITY_ROW) -> int:
     """Checksum of a row of identities, from its columns but the last."""
-    plain = [
-        each.hex() if isinstance(each, bytes) else each for each in columns
-    ]
-    return _hash(json.dumps(plain, separators=(",", ":")).encode())
+    plain = list(columns)
+    plain[_GUID] = columns[_GUID].hex()  # nothing else may be of bytes
+    return _hash(_compact(plain).encode())
 
 
-def identity_row(record: IdentityRecord, owner: int | None) -> IDENTITY_ROW:
-    """The row of a record."""
+def identity_row(
+    record: IdentityRecord, owner: int | None, created: int | None = None
+) -> IDENTITY_ROW:
+    """The row of a record; of a new one, made at a time."""
     columns = (
         signed(record.net_luid),
         record.compartment,
@@ -76,14 +81,14 @@ def identity_row(record: IdentityRecord, owner: int | None) -> IDENTITY_ROW:
         int(record.if_index_owned),
         record.alias,
         dump_attributes(record.attributes),
-        record.created,
+        record.created if created is None else created,
     )
     return (*columns, identity_checksum(columns))
 
 
 def dump_attributes(attributes: Mapping[str, str]) -> str:
     """Attributes as they are stored."""
-    return json.dumps(dict(attributes), sort_keys=True, ensure_ascii=False)
+    return _sorted(dict(attributes)) if attributes else "{}"
 
 
 def identity_record(

@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import Any
+
+import apsw
 
 from . import _files
 from ._damage import reading
+from ._group import Change, Group
 from ._liveness import LockFile, boot_id
 from ._root import SqliteRoot
 from .errors import (
@@ -21,10 +25,22 @@ from .errors import (
     StoreBusyError,
     StoreError,
     StorePermissionError,
+    StoreUncertainError,
 )
 from .records import SessionInfo
 
 _SESSION = "SELECT id, pid, program, boot_id, started FROM sessions"
+
+
+def _attempts(since: float, patience: float) -> Iterator[bool]:
+    """Sleep between attempts, ever longer; whether there is one more."""
+    deadline = 0.0
+    for delay in chain((0.0, 0.001, 0.002, 0.005, 0.01), repeat(0.02)):
+        if delay:
+            now = time.monotonic()
+            deadline = deadline or (since or now) + patience
+            time.sleep(max(0.0, min(delay, deadline - now)))
+        yield not deadline or time.monotonic() < deadline
 
 
 class SqliteSessions(SqliteRoot):
@@ -36,10 +52,17 @@ class SqliteSessions(SqliteRoot):
         *,
         busy_timeout: float = 5.0,
         read_only: bool = False,
+        synchronous: str = "full",
     ) -> None:
         self.session_id = 0
         self._liveness: LockFile | None = None
-        super().__init__(path, busy_timeout=busy_timeout, read_only=read_only)
+        self._group = Group()
+        super().__init__(
+            path,
+            busy_timeout=busy_timeout,
+            read_only=read_only,
+            synchronous=synchronous,
+        )
         try:
             if read_only:
                 self._watch_sessions()
@@ -123,33 +146,125 @@ class SqliteSessions(SqliteRoot):
 
     @contextmanager
     def _writing(
-        self, *, durable: bool, giving_back: bool = False
+        self,
+        *,
+        durable: bool,
+        giving_back: bool = False,
+        since: float = 0.0,
     ) -> Iterator[None]:
         """
         A transaction of this session, which must not have been ended by
         another, unless it only gives back: then there is nothing to give.
+        Who has waited in this process since a time waits for others the
+        less.
         """
-        with self._lock, self._errors():
-            self._check_open()
-            if self.read_only:
-                raise StorePermissionError(
-                    "it was opened to be read only", self.path
-                )
-            try:
-                with self._transaction(durable=durable):
+        for attempt in _attempts(since, self._busy_ms / 1000):
+            # While another process has the store, look-ups go on.
+            with self._lock, self._errors():
+                self._check_open()
+                if self.read_only:
+                    raise StorePermissionError(
+                        "it was opened to be read only", self.path
+                    )
+                try:
+                    try:
+                        self._begin(durable=durable, wait=False)
+                    except apsw.BusyError:
+                        if attempt:
+                            continue
+                        raise
                     self._check_in_place()
-                    if not giving_back and not self._one(
-                        "SELECT 1 FROM sessions WHERE id = ?", self.session_id
-                    ):
-                        raise LeaseLostError(
-                            "this session was ended by another, its leases "
-                            "are void: open a new one",
-                            self.path,
-                        )
+                    if not giving_back:
+                        self._check_session()
                     yield
-            except BaseException as error:
-                self._reconnect_if_broken(error)
+                    self._commit()
+                except BaseException as error:
+                    self._roll_back()
+                    self._reconnect_if_broken(error)
+                    raise
+                return
+
+    def _check_session(self) -> None:
+        if not self._rows(
+            "SELECT 1 FROM sessions WHERE id = ?", self.session_id
+        ):
+            raise LeaseLostError(
+                "this session was ended by another, its leases are void: "
+                "open a new one",
+                self.path,
+            )
+
+    def _change(
+        self, run: Callable[[list[Any]], None], part: Any, *, durable: bool
+    ) -> None:
+        """
+        ``run([part])``, in one transaction with what other threads want at
+        the same time.  It fails or is done alone, all the same.
+        """
+        change = Change(run, part, durable)
+        try:
+            self._group.join(change)
+            if not change.is_over:
+                self._lead(change)
+            self._group.leave(change)
+        except BaseException:
+            self._group.leave(change)
+            raise
+        if change.error is not None:
+            raise change.error
+
+    def _lead(self, leader: Change) -> None:
+        try:
+            with self._writing(durable=leader.durable, since=leader.since):
+                # It is the first, and so needs no savepoint: nobody is
+                # lost with it.
+                leader.run([leader.part])
+                while taken := self._group.take(
+                    leader, durable=leader.durable
+                ):
+                    self._ride(taken)
+                # Unless it is told below, nobody can tell.
+                leader.outcome = StoreUncertainError(
+                    "who committed it for all was interrupted, and nobody "
+                    "can tell whether the change is kept: look it up",
+                    self.path,
+                )
+            leader.outcome = True
+        except StoreError as error:
+            leader.outcome = error
+            raise
+
+    def _ride(self, changes: list[Change]) -> None:
+        """
+        Do changes inside another one's transaction: those of a kind at
+        once, which is cheaper, and each alone if that fails.
+        """
+        kinds: dict[Any, list[Change]] = {}
+        for each in changes:
+            kinds.setdefault(each.run, []).append(each)
+        for alike in kinds.values():
+            if len(alike) == 1 or self._try(alike) is not None:
+                for each in alike:
+                    each.error = self._try([each])
+
+    def _try(self, changes: list[Change]) -> Exception | None:
+        """Do changes of a kind, all or none, and say why not."""
+        self._connection.execute("SAVEPOINT change")
+        failure = None
+        try:
+            with self._errors():
+                changes[0].run([each.part for each in changes])
+        except Exception as error:
+            # Some errors of SQLite end the whole transaction, and after a
+            # failure of the disk nothing is certain of it.
+            if not self._connection.in_transaction or isinstance(
+                error.__cause__, apsw.IOError
+            ):
                 raise
+            self._connection.execute("ROLLBACK TO change")
+            failure = error
+        self._connection.execute("RELEASE change")
+        return failure
 
     def _check_in_place(self) -> None:
         super()._check_in_place()
@@ -238,4 +353,5 @@ class SqliteSessions(SqliteRoot):
     def after_fork_in_child(self) -> None:
         """Let go of the lock's descriptor; leak the connection."""
         super().after_fork_in_child()
+        self._group = Group()
         self._unlock()

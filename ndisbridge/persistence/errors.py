@@ -36,6 +36,13 @@ class StoreBusyError(StoreError):
     """Another process kept the store busy for longer than the timeout."""
 
 
+class ServerLostError(StoreError):
+    """
+    The server of a store can't be reached, or does not answer.  Nothing has
+    been changed; the next call tries again.
+    """
+
+
 class StoreFullError(StoreError):
     """There is no room left for the store."""
 
