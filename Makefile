@@ -4,6 +4,7 @@
 # make test    build, and run every test
 # make lint    style, types, warnings of both compilers, generated files
 # make bench   benchmarks, and the goals that they are held to
+# make soak    kills, faults and power cuts at full size, for hours
 # make clean   remove everything that the others have made
 #
 # Needs Python >= 3.10 with venv and headers, a C compiler, and make.
@@ -13,7 +14,7 @@ SHELL := /bin/sh
 # not be here.
 export CC
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean build smoke
+.PHONY: help run test lint bench soak clean build smoke
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -74,7 +75,7 @@ build: $(VENV)/.built
 $(VENV)/.tools: $(VENV)/.made pyproject.toml
 	@echo "Installing the tools of the tests"
 	@$(PIP) 'pytest>=8' 'pytest-benchmark>=5' 'hypothesis>=6.100' \
-	    'build>=1.2' 'ruff>=0.9' 'mypy>=1.15'
+	    'build>=1.2' 'ruff>=0.9' 'mypy>=1.15' 'psycopg[binary]>=3.2'
 	@touch $@
 
 # ---- what there is to do -----------------------------------------------
@@ -94,6 +95,10 @@ bench: build $(VENV)/.tools
 	    --benchmark-columns=min,median,ops --benchmark-sort=name \
 	    --benchmark-group-by=group -q $(BENCH)
 	@$(BIN)/python benchmarks/report.py --check
+
+# SOAK="--only power-cut --hours 2 --seed 7" for less.
+soak: build
+	@$(BIN)/python tests/soak $(SOAK)
 
 lint: build $(VENV)/.tools
 	$(BIN)/ruff check .

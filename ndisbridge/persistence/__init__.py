@@ -24,6 +24,7 @@ from .errors import (
     LeaseLostError,
     NetworkFileSystemError,
     NotRetainedError,
+    ServerLostError,
     StoreBusyError,
     StoreCorruptError,
     StoreError,
@@ -53,6 +54,7 @@ __all__ = [
     "NetworkFileSystemError",
     "NotRetainedError",
     "Problem",
+    "ServerLostError",
     "SessionInfo",
     "Store",
     "StoreBusyError",
@@ -74,7 +76,17 @@ class Store(Protocol):
     What a session asks of a store.
 
     Every method may be called from any thread, at any time, and never calls
-    back into the session.  All raise :class:`StoreError`.
+    back into the session.  All raise :class:`StoreError`, and none waits
+    for another process without a bound.
+
+    A change is visible to every process when its call returns.  *Durable*
+    says more: it is on the disk, and a power cut takes nothing of it.  That
+    is so where it says so below, and nowhere else.
+
+    A store may have ``lease_holders(if_type)`` too, which maps the
+    :class:`SessionInfo` of each live session with leases of an IfType to
+    the number of its blocks: then a session says who has them when none is
+    left.
     """
 
     #: Whether it leases blocks; if not, the session leases its own.
@@ -87,13 +99,14 @@ class Store(Protocol):
     ) -> Sequence[tuple[int, bytes]]:
         """
         Lease up to ``count`` blocks numbered ``lowest`` to ``highest``,
-        lowest first, that no live session holds; each with its retained
-        indexes as 512 bytes.  Need not survive a power cut.  Empty: none.
+        lowest first, that no live session holds: dead ones are reclaimed
+        first.  Each comes with its retained indexes as 512 bytes.  Not
+        durable: a power cut ends its holder too.  Empty: none.
         """
         ...
 
     def return_blocks(self, if_type: int, blocks: Sequence[int]) -> None:
-        """Give leased blocks back."""
+        """Give leased blocks back.  Not durable."""
         ...
 
     def retain(
@@ -107,8 +120,9 @@ class Store(Protocol):
         """
         Make indexes of leased blocks and new identities durable, all or
         none, in one transaction.  If not ``persistent``, only the
-        identities are noted, and end with the session.  ``updates``, as for
-        :meth:`update_many`, go into the same transaction.
+        identities are noted, not durably, and end with the session.
+        ``updates``, as for :meth:`update_many`, go into the same
+        transaction, and make it durable if one of them must be.
 
         Raises:
             AlreadyRetainedError: An index is retained.
@@ -127,7 +141,8 @@ class Store(Protocol):
         persistent: bool = True,
     ) -> None:
         """
-        Give retained indexes and identities up, all or none, durably.
+        Give retained indexes and identities up, all or none; durably, if
+        they are ``persistent``.
 
         Raises:
             NotRetainedError: One is not there, or is not ``persistent`` as
@@ -145,6 +160,7 @@ class Store(Protocol):
     ) -> None:
         """
         Mark retained NET_LUIDs as in use by this session, all or none.
+        Not durable: a mark ends with its session.
 
         Raises:
             NotRetainedError: One is not retained.
@@ -155,7 +171,7 @@ class Store(Protocol):
         ...
 
     def unconfirm(self, net_luids: Sequence[int]) -> None:
-        """Take this session's marks off."""
+        """Take this session's marks off.  Not durable."""
         ...
 
     def find(
@@ -179,13 +195,16 @@ class Store(Protocol):
         ...
 
     def update(self, net_luid: int, **changes: Any) -> None:
-        """Change ``alias``, ``attributes`` or ``if_index`` of one."""
+        """
+        Change ``alias``, ``attributes`` or ``if_index`` of one; durably, if
+        it is persistent.
+        """
         ...
 
     def update_many(
         self, changes: Sequence[tuple[int, Mapping[str, Any]]]
     ) -> None:
-        """Change several in one transaction."""
+        """Change several in one transaction; durably, if one lasts."""
         ...
 
     def close(self) -> None:
@@ -204,8 +223,9 @@ def open_store(
     Open a store, making it if it does not exist.
 
     Args:
-        where: A path (SQLite), or None for one that lives in memory and
-            ends with the session.
+        where: A path (SQLite), a URL (``postgresql://...``, of the extra
+            ``postgresql``), or None for one that lives in memory and ends
+            with the session.
 
     Raises:
         StoreError: It can't be opened.
@@ -216,10 +236,26 @@ def open_store(
         return MemoryStore()
     text = os.fsdecode(where)
     if "://" in text:
-        scheme = text.split("://", 1)[0]
-        raise StoreError(
-            f"{scheme} stores are not supported by this version: give a path"
-        )
+        return _open_url(text)
     from .sqlite import SqliteStore
 
     return SqliteStore(text)
+
+
+def _open_url(url: str) -> Store:
+    # Nothing but the scheme is shown: there may be a password in it.
+    scheme = url.split("://", 1)[0]
+    if scheme not in {"postgresql", "postgres"}:
+        raise StoreError(
+            f"{scheme} stores are not supported: give a path, or "
+            "postgresql://..."
+        )
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise StoreError(
+            "PostgreSQL needs psycopg: pip install 'ndisbridge[postgresql]'"
+        ) from error
+    from .postgresql import PostgresqlStore
+
+    return PostgresqlStore(url)

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+"""
+A PostgreSQL store's connection: transactions, and losing it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import pq
+
+from . import _pg_schema, _pg_url
+from ._damage import reading
+from ._pg_errors import SilentError, said, typed
+from ._pg_link import Connection, connect
+from .errors import (
+    IdentityConflictError,
+    ServerLostError,
+    StoreError,
+    StoreUncertainError,
+)
+
+_T = TypeVar("_T")
+
+#: Seconds between an attempt to connect that has failed and the next.
+_PAUSE = 0.2
+
+
+class PostgresqlConnection:
+    """The connection, made again when it is lost."""
+
+    def __init__(self, url: str) -> None:
+        self._target = _pg_url.parse(url)
+        #: The server and the database, without user and password.
+        self.path = self._target.name
+        #: This host among those that share the store.
+        self.host = self._target.host
+        self._lock = threading.RLock()
+        self._closed = False
+        self._connection: Connection | None = None
+        #: Not before is it connected again, after it could not be.
+        self._again = 0.0
+
+    def __str__(self) -> str:
+        return self.path
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path} as host {self.host}>"
+
+    # -- having a connection
+
+    def _connect(self) -> str:
+        """A new connection to a server that can be trusted."""
+        connection = connect(self._target)
+        try:
+            _pg_schema.check_server(connection, self.path)
+            store_id = _pg_schema.prepare(connection, self.path)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return store_id
+
+    def _resume(self) -> None:
+        """Make the connection again, and go on with the session."""
+        raise NotImplementedError
+
+    @property
+    def _db(self) -> Connection:
+        if self._connection is None:
+            raise ServerLostError("its server is lost: try again", self.path)
+        return self._connection
+
+    def _drop(self) -> None:
+        """Never go on with a connection whose state is in doubt."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                connection.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("it is closed", self.path)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Errors of PostgreSQL as errors of the store."""
+        try:
+            yield
+        except psycopg.Error as error:
+            raise typed(error, self.path) from error
+        except UnicodeEncodeError as error:
+            # Only a caller's text can't be encoded.
+            raise IdentityConflictError(
+                f"{error.object!r} is not valid Unicode: give other text",
+                self.path,
+            ) from error
+
+    # -- doing something with it
+
+    def _do(self, work: Callable[[], _T]) -> _T:
+        """
+        Do it on a connection that works.  One that has been lost since the
+        last time is made again, and the work begun again, once: nothing of
+        it has been committed.
+        """
+        with self._lock, self._errors():
+            self._check_open()
+            fresh = self._connection is None
+            while True:
+                try:
+                    if self._connection is None:
+                        self._reconnect()
+                    return work()
+                except SilentError:
+                    raise
+                except (psycopg.OperationalError, psycopg.InterfaceError):
+                    if self._is_sound() or fresh:
+                        raise
+                    fresh = True
+                finally:
+                    if not self._is_sound():
+                        self._drop()
+
+    def _reconnect(self) -> None:
+        """Of threads that have waited for one attempt, not each tries."""
+        if time.monotonic() < self._again:
+            raise ServerLostError(
+                "its server could not be reached just now: try again",
+                self.path,
+            )
+        try:
+            self._resume()
+        except BaseException as error:
+            self._drop()
+            if isinstance(error, ServerLostError):
+                self._again = time.monotonic() + _PAUSE
+            raise
+
+    def _is_sound(self) -> bool:
+        """Whether it is there, and in no transaction."""
+        connection = self._connection
+        return (
+            connection is not None
+            and connection.pgconn.status == pq.ConnStatus.OK
+            and connection.pgconn.transaction_status
+            == pq.TransactionStatus.IDLE
+        )
+
+    def _reading(self, work: Callable[[], _T]) -> _T:
+        """Something that reads only."""
+        return self._do(work)
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: Callable[[], None]) -> Iterator[None]:
+        """
+        What ``begin`` has begun, committed at the end, rolled back on any
+        error.
+
+        Raises:
+            StoreUncertainError: The connection was lost in the commit.
+        """
+        try:
+            begin()
+            yield
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._is_sound():
+                raise  # the server has refused it
+            self._drop()
+            if not isinstance(error, psycopg.Error):
+                raise
+            raise StoreUncertainError(
+                f"its server was lost in a commit ({said(error)}), and nobody "
+                "can tell whether the change is kept: look it up",
+                self.path,
+            ) from error
+
+    def _roll_back(self) -> None:
+        connection = self._connection
+        if connection is None or self._is_sound():
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except (psycopg.Error, OSError):
+            self._drop()
+
+    @contextlib.contextmanager
+    def _one_trip(self) -> Iterator[Connection]:
+        """
+        What is executed goes to the server at once, and is answered at the
+        end.  An error waits until then too: psycopg would say on stderr
+        what else it meets when the connection is lost.
+        """
+        failure: psycopg.Error | None = None
+        with self._db.pipeline():
+            try:
+                yield self._db
+            except psycopg.Error as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    # -- reading
+
+    def _rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
+        """SQL of our own words only; args are what a user gives."""
+        cursor = self._db.execute(sql.encode(), args or None)
+        with reading(self.path):
+            return cursor.fetchall()
+
+    def _run(self, sql: str, *args: Any) -> None:
+        self._db.execute(sql.encode(), args or None)
+
+    # -- the end
+
+    def close(self) -> None:
+        """Let go of the server."""
+        with self._lock:
+            self._closed = True
+            self._drop()
+
+    def after_fork_in_child(self) -> None:
+        """
+        Leave the connection to the parent: saying good-bye would end the
+        parent's.  Its descriptor is let go of, so that the server sees it
+        when the parent ends.
+        """
+        self._closed = True
+        # A thread of the parent may have held it.
+        self._lock = threading.RLock()
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        # Never deleted: psycopg would take it for forgotten.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        with contextlib.suppress(psycopg.Error, OSError):
+            nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(nothing, connection.pgconn.socket, inheritable=False)
+            os.close(nothing)

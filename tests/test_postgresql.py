@@ -1,0 +1,1110 @@
+# SPDX-License-Identifier: MIT
+"""The PostgreSQL store, against a real server of the tests' own."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import itertools
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+psycopg = pytest.importorskip("psycopg")
+
+import ndisbridge as ndis  # noqa: E402
+from ndisbridge import persistence  # noqa: E402
+from ndisbridge.persistence import (  # noqa: E402
+    _pg_link,
+    _pg_liveness,
+    _pg_sessions,
+    _pg_url,
+    conformance,
+)
+from ndisbridge.persistence.errors import ServerLostError  # noqa: E402
+from ndisbridge.persistence.postgresql import (  # noqa: E402
+    IdentityChange,
+    PostgresqlStore,
+)
+
+_spec = importlib.util.spec_from_file_location(
+    "postgres_server", Path(__file__).parent / "workers/postgres_server.py"
+)
+assert _spec is not None and _spec.loader is not None
+postgres_server = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(postgres_server)
+
+TUNNEL = int(ndis.IfType.TUNNEL)
+SECRET = "s3cr3t-hunter2"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Any]:
+    """One server for all; skipped without one, but CI fails."""
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(postgres_server.running())
+        except postgres_server.NoServerError as error:
+            missing = pytest.fail if os.environ.get("CI") else pytest.skip
+            missing(str(error))
+        yield found
+
+
+@pytest.fixture
+def database(server: Any) -> str:
+    """One without a store in it."""
+    sql(
+        server,
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+        "datname = 'postgres' AND pid <> pg_backend_pid()",
+    )
+    sql(server, "postgres", "DROP SCHEMA IF EXISTS ndisbridge CASCADE")
+    return "postgres"
+
+
+@pytest.fixture
+def opened() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def url(server: Any, database: str) -> Callable[..., str]:
+    """``url(host)``: of a fresh database, as a host."""
+
+    def url(host: str = "a", **more: str) -> str:
+        return server.url(database, host, **more)
+
+    return url
+
+
+@pytest.fixture
+def store(
+    opened: contextlib.ExitStack, url: Callable[..., str]
+) -> Callable[..., PostgresqlStore]:
+    """``store(host)``: a store of it, closed at the end."""
+
+    def store(host: str = "a", **options: Any) -> PostgresqlStore:
+        made = PostgresqlStore(url(host), **options)
+        opened.callback(close, made)
+        return made
+
+    return store
+
+
+@pytest.fixture
+def session(
+    opened: contextlib.ExitStack, url: Callable[..., str]
+) -> Callable[..., ndis.Session]:
+    """``session(host)``: a session on it, closed at the end."""
+
+    def session(host: str = "a") -> ndis.Session:
+        made = ndis.Session(url(host))
+        opened.callback(close, made)
+        return made
+
+    return session
+
+
+def sql(server: Any, database: str, text: str, *args: Any) -> Any:
+    """Straight to the server; the rows, if there are any."""
+    with psycopg.connect(server.url(database), autocommit=True) as connection:
+        cursor = connection.execute(text, args or None)
+        return cursor.fetchall() if cursor.description else None
+
+
+def close(opened: Any) -> None:
+    with contextlib.suppress(ndis.StoreError):
+        opened.close()
+
+
+def in_process(url: str, body: str) -> subprocess.Popen[str]:
+    """Another process with a store of its own open as ``store``."""
+    program = (
+        "import sys, os\n"
+        "from ndisbridge.persistence.postgresql import PostgresqlStore\n"
+        f"store = PostgresqlStore({url!r})\n{body}\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "store.close()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate(timeout=30)
+
+
+def cut(store: PostgresqlStore, when: str) -> None:
+    """Lose the connection at the next commit, "before" or "after" it."""
+    connection = store._db
+    execute = connection.execute
+
+    def cutting(query: Any, *args: Any, **options: Any) -> Any:
+        if query == "COMMIT":
+            if when == "after":
+                execute(query)
+            connection.close()
+            raise psycopg.OperationalError("cut off")
+        return execute(query, *args, **options)
+
+    connection.execute = cutting  # type: ignore[method-assign]
+
+
+# -- the protocol
+
+
+def test_conformance(url: Callable[..., str]) -> None:
+    """Every rule of the protocol holds."""
+    conformance.check_store(lambda: PostgresqlStore(url()))
+    with contextlib.closing(PostgresqlStore(url())) as store:
+        assert store.check() == []
+
+
+def test_identity_survives(session: Callable[..., ndis.Session]) -> None:
+    """An identity is the same after close and open, in every member."""
+    first = session()
+    made = first.register_provider("acme").identity(
+        "tunnel/berlin", TUNNEL, alias="Berlin ☃", attributes={"a": "ß\0\\"}
+    )
+    with first.register_provider("b").register_interface(made) as interface:
+        assert interface.if_index == made.record.if_index
+    first.close()
+    second = session()
+    found = second.register_provider("acme").identity("tunnel/berlin", TUNNEL)
+    assert found.net_luid == made.net_luid
+    assert found.record.interface_guid == made.record.interface_guid
+    assert found.record.if_index == made.record.if_index >= 0x800000
+    assert found.record.alias == "Berlin ☃"
+    assert found.record.attributes == {"a": "ß\0\\"}
+    assert second.store.check() == []
+    second.release(found)
+    assert list(second.identities()) == []
+    assert second.store.check() == []
+
+
+def test_open_store(url: Callable[..., str]) -> None:
+    """Both schemes, and whatever opens a store by its name."""
+    with contextlib.closing(persistence.open_store(url())) as store:
+        assert isinstance(store, PostgresqlStore)
+    other = url().replace("postgresql://", "postgres://")
+    with contextlib.closing(persistence.open_store(other)) as store:
+        assert isinstance(store, PostgresqlStore)
+    with pytest.raises(ndis.StoreError, match="mysql stores are not"):
+        persistence.open_store(f"mysql://u:{SECRET}@h/d")
+
+
+def test_in_use(session: Callable[..., ndis.Session]) -> None:
+    """What one session has registered no other registers or releases."""
+    one, other = session(), session()
+    made = one.register_provider("acme").identity("k", TUNNEL)
+    mine = other.register_provider("acme").identity("k", TUNNEL)
+    assert mine.net_luid == made.net_luid
+    with one.register_provider("acme").register_interface(made):
+        with pytest.raises(ndis.IdentityInUseError) as caught:
+            other.register_provider("x").register_interface(mine)
+        assert caught.value.holder is not None
+        assert caught.value.holder.pid == os.getpid()
+        with pytest.raises(ndis.IdentityInUseError):
+            other.release(mine)
+    with other.register_provider("x").register_interface(mine):
+        pass
+    other.release(mine)
+
+
+def test_hosts_have_their_own_identities(
+    session: Callable[..., ndis.Session],
+) -> None:
+    """The same key is another identity on each host, and no NET_LUID two."""
+    a, b = session("a"), session("b")
+    one = a.register_provider("acme").identity("k", TUNNEL)
+    two = b.register_provider("acme").identity("k", TUNNEL)
+    assert one.net_luid != two.net_luid
+    # ifIndexes are each host's own.
+    assert one.record.if_index == two.record.if_index
+    assert [each.net_luid for each in b.identities()] == [int(two.net_luid)]
+    with pytest.raises(ndis.StoreError, match="another host"):
+        b.store.confirm([int(one.net_luid)], [0])
+    with pytest.raises(ndis.NotRetainedError):
+        b.store.release([], [one.record])
+    assert a.store.check() == []
+
+
+def test_bare_index_of_two_hosts(session: Callable[..., ndis.Session]) -> None:
+    """A retained index without an identity is registered by one of all."""
+    a, b = session("a"), session("b")
+    index = a.allocate_net_luid_index(TUNNEL)
+    a.retain_net_luid_indexes(TUNNEL, [index])
+    net_luid = int(ndis.NetLuid.make(TUNNEL, index))
+    with a.register_provider("p").register_interface(net_luid):
+        with pytest.raises(ndis.IdentityInUseError, match="on host a"):
+            b.store.confirm([net_luid], [0])
+    b.store.confirm([net_luid], [0])
+    with pytest.raises(ndis.IdentityInUseError):
+        a.release_net_luid_indexes(TUNNEL, [index])
+    b.store.unconfirm([net_luid])
+    a.release_net_luid_indexes(TUNNEL, [index])
+    assert a.store.check() == []
+
+
+def test_non_persistent_ends_with_its_session(
+    session: Callable[..., ndis.Session],
+) -> None:
+    first = session()
+    first.register_provider("acme").identity("k", TUNNEL, persistent=False)
+    assert len(list(session().identities())) == 1
+    first.close()
+    second = session()
+    assert list(second.identities()) == []
+    assert second.store.check() == []
+
+
+def test_many_indexes_one_transaction(
+    server: Any, database: str, session: Callable[..., ndis.Session]
+) -> None:
+    """100,000 indexes are retained, all or none."""
+    one = session()
+    indexes = one.allocate_net_luid_indexes(TUNNEL, 100_000)
+    one.retain_net_luid_indexes(TUNNEL, indexes)
+    with pytest.raises(ndis.StoreError):
+        one.store.retain([(TUNNEL, [(0, b"\1" + bytes(511))])], [])
+    (row,) = sql(
+        server,
+        database,
+        "SELECT sum(retained), count(DISTINCT xmin::text) FROM "
+        "ndisbridge.pages",
+    )
+    assert row == (100_000, 1)
+    one.close()
+    two = session("b")
+    assert not set(two.allocate_net_luid_indexes(TUNNEL, 4096)) & set(indexes)
+    two.release_net_luid_indexes(TUNNEL, indexes)
+    assert two.store.stats().types[0].retained == 0
+    assert two.store.check() == []
+
+
+# -- leases
+
+
+def test_leases_are_exclusive(store: Callable[..., PostgresqlStore]) -> None:
+    """Two hosts share a space; what one gives back the other can have."""
+    a, b = store("a"), store("b")
+    assert [n for n, _ in a.lease_blocks(7, 0, 4095, 4000)] == [*range(4000)]
+    assert [n for n, _ in b.lease_blocks(7, 0, 4095, 256)] == [
+        *range(4000, 4096)
+    ]
+    assert b.lease_blocks(7, 0, 4095, 1) == []
+    assert sorted(a.lease_holders(7).values()) == [96, 4000]
+    a.return_blocks(7, [3, 9])
+    b.return_blocks(7, [4])  # not its own
+    assert [n for n, _ in b.lease_blocks(7, 0, 4095, 256)] == [3, 9]
+    # ifIndexes are not shared.
+    assert len(a.lease_blocks(0, 5, 5, 1)) == len(b.lease_blocks(0, 5, 5, 1))
+    a.close()
+    assert [n for n, _ in b.lease_blocks(7, 0, 4095, 2)] == [0, 1]
+
+
+def test_hosts_lease_at_once(store: Callable[..., PostgresqlStore]) -> None:
+    """Nobody goes away empty, or with what another has."""
+    stores = [store(f"h{i}") for i in range(6)]
+    found: list[int] = []
+
+    def work(each: PostgresqlStore) -> None:
+        for _ in range(5):
+            leased = [n for n, _ in each.lease_blocks(7, 0, 4095, 32)]
+            assert len(leased) == 32
+            found.extend(leased)
+
+    threads = [threading.Thread(target=work, args=(each,)) for each in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == list(range(6 * 5 * 32))
+
+
+def test_lease_is_one_round_trip(
+    store: Callable[..., PostgresqlStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """256 blocks: one flush of the pipeline, answered by one sync."""
+    one = store()
+    sent: list[int] = []
+    send = psycopg.Pipeline._sync_gen
+
+    def counting(self: Any) -> Any:
+        sent.append(1)
+        return send(self)
+
+    monkeypatch.setattr(psycopg.Pipeline, "_sync_gen", counting)
+    assert len(one.lease_blocks(7, 0, 4095, 256)) == 256
+    assert len(sent) <= 1
+
+
+def test_dead_session_of_this_host_is_reclaimed(
+    url: Callable[..., str], store: Callable[..., PostgresqlStore]
+) -> None:
+    """Its blocks are had at the next lease; another host's are not."""
+    one, other = store("a"), store("b")
+    process = in_process(url("a"), "store.lease_blocks(7, 0, 4095, 2)")
+    assert [n for n, _ in one.lease_blocks(7, 0, 4095, 1)] == [2]
+    kill(process)
+    assert [n for n, _ in other.lease_blocks(7, 0, 4095, 1)] == [3]
+    assert "died" in str(one.check())
+    assert [n for n, _ in one.lease_blocks(7, 0, 4095, 3)] == [0, 1, 4]
+    assert one.check() == []
+
+
+def test_blocks_of_a_dead_host_stay_its_own(
+    url: Callable[..., str], store: Callable[..., PostgresqlStore]
+) -> None:
+    """Until its next session, however long that takes."""
+    kill(in_process(url("a"), "store.lease_blocks(7, 0, 0, 1)"))
+    other = store("b")
+    assert other.lease_blocks(7, 0, 0, 1) == []
+    assert other.check() == []
+    store("a").close()
+    assert len(other.lease_blocks(7, 0, 0, 1)) == 1
+
+
+def test_evict(session: Callable[..., ndis.Session]) -> None:
+    """An evicted host goes on in its blocks, and retains nothing."""
+    a, b = session("a"), session("b")
+    identity = a.register_provider("p").identity("kept", TUNNEL)
+    passing = a.register_provider("p").identity("p", TUNNEL, persistent=False)
+    index = a.allocate_net_luid_index(TUNNEL)
+    assert b.store.evict("a") == 1
+    assert b.store.evict("a") == 0
+    with pytest.raises(ndis.StoreError, match="no host 'nobody'"):
+        b.store.evict("nobody")
+    assert a.allocate_net_luid_index(TUNNEL) == index + 1
+    assert passing is not None
+    with pytest.raises(ndis.LeaseLostError):
+        a.retain_net_luid_indexes(TUNNEL, [index])
+    with pytest.raises(ndis.LeaseLostError):
+        a.register_provider("p").identity("new", TUNNEL)
+    with pytest.raises(ndis.LeaseLostError):
+        a.store.lease_blocks(9, 0, 4095, 1)
+    with pytest.raises(ndis.LeaseLostError):
+        a.register_provider("p").register_interface(identity)
+    a.close()
+    again = session("a")
+    assert [each.key for each in again.identities()] == ["kept"]
+    assert again.store.check() == []
+
+
+def test_evict_of_the_living(
+    url: Callable[..., str], store: Callable[..., PostgresqlStore]
+) -> None:
+    """Of this very host nobody who is seen to be alive is evicted."""
+    one = store()
+    process = in_process(url(), "")
+    with pytest.raises(persistence.StoreBusyError, match="alive"):
+        one.evict("a")
+    kill(process)
+    assert one.evict("a") == 1
+
+
+def test_cloned_image(
+    store: Callable[..., PostgresqlStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines of one name are refused; a reboot is not."""
+    one = store()
+    one.lease_blocks(7, 0, 0, 1)
+    monkeypatch.setattr(_pg_sessions, "boot_id", lambda: "another")
+    with pytest.raises(ndis.StoreError, match="cloned image"):
+        store()
+    assert len(one.lease_blocks(7, 1, 1, 1)) == 1
+    # As after a power cut: no connection is left.
+    one._drop()
+    two = store()
+    assert len(two.lease_blocks(7, 0, 0, 1)) == 1
+    with pytest.raises(ndis.LeaseLostError):
+        one.lease_blocks(7, 2, 2, 1)
+
+
+def test_session_of_another_lock_file_is_not_judged(
+    url: Callable[..., str],
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """In a container one sees the host's machine-id, and not its /run."""
+    process = in_process(url(), "store.lease_blocks(7, 0, 0, 1)")
+    monkeypatch.setenv("NDISBRIDGE_RUN_DIR", str(tmp_path / "run"))
+    one = store()
+    assert one.lease_blocks(7, 0, 0, 1) == []
+    kill(process)
+    assert one.lease_blocks(7, 0, 0, 1) == []
+    assert one.evict("a") == 1
+    assert len(one.lease_blocks(7, 0, 0, 1)) == 1
+
+
+def test_run_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "run"
+    monkeypatch.setenv("NDISBRIDGE_RUN_DIR", str(directory))
+    assert _pg_liveness.run_directory("s") == str(directory)
+    directory.chmod(stat.S_IRWXU | stat.S_IWOTH)
+    with pytest.raises(ndis.StoreError, match="chmod go-w"):
+        _pg_liveness.run_directory("s")
+    monkeypatch.delenv("NDISBRIDGE_RUN_DIR")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "no" / "such"))
+    with pytest.raises(ndis.StoreError, match="can't be made"):
+        _pg_liveness.run_directory("s")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    with pytest.raises(ndis.StoreError, match="NDISBRIDGE_RUN_DIR"):
+        _pg_liveness.run_directory("s")
+
+
+# -- beginning
+
+
+def test_ten_open_a_fresh_database(
+    server: Any, database: str, url: Callable[..., str]
+) -> None:
+    """All begin at once, and none is in another's way."""
+    program = (
+        "import sys\n"
+        "import ndisbridge as ndis\n"
+        "sys.stdin.readline()\n"
+        "with ndis.Session(sys.argv[1]) as session:\n"
+        "    provider = session.register_provider('p')\n"
+        f"    print(int(provider.identity('k', {TUNNEL}).net_luid))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, url(f"h{i % 5}")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(10)
+    ]
+    found = []
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        found.append(process.communicate(timeout=60)[0])
+        assert process.returncode == 0
+    # Two on each host, that have made the same identity.
+    assert len(set(found)) == 5
+    (row,) = sql(server, database, "SELECT count(*) FROM ndisbridge.meta")
+    assert row == (1,)
+
+
+def test_settings(server: Any, store: Callable[..., PostgresqlStore]) -> None:
+    """Every timeout is set, and so is how names are found."""
+    db = store()._db
+    for name, value in {
+        "statement_timeout": "30s",
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "30s",
+        "search_path": "pg_catalog,ndisbridge,pg_temp",
+        "synchronous_commit": "on",
+        "application_name": "ndisbridge",
+    }.items():
+        assert db.execute(f"SHOW {name}").fetchone() == (value,)
+    used = db.info.get_parameters()
+    assert used["connect_timeout"] == "5"
+    assert used["tcp_user_timeout"] == "20000"
+    assert used["keepalives_idle"] == "10"
+
+
+def test_forgetful_server(
+    server: Any, store: Callable[..., PostgresqlStore]
+) -> None:
+    """One that would lose what it has acknowledged is refused by name."""
+    for name in ("fsync", "full_page_writes"):
+        try:
+            sql(server, "postgres", f"ALTER SYSTEM SET {name} = off")
+            sql(server, "postgres", "SELECT pg_reload_conf()")
+            wait_for(
+                lambda name=name: (
+                    sql(server, "postgres", f"SHOW {name}") == [("off",)]
+                )
+            )
+            with pytest.raises(ndis.StoreError, match=f"{name} = off"):
+                store()
+        finally:
+            sql(server, "postgres", f"ALTER SYSTEM RESET {name}")
+            sql(server, "postgres", "SELECT pg_reload_conf()")
+            wait_for(
+                lambda name=name: (
+                    sql(server, "postgres", f"SHOW {name}") == [("on",)]
+                )
+            )
+    # What is ours to set is set.
+    sql(server, "postgres", "ALTER ROLE postgres SET synchronous_commit = off")
+    try:
+        store()
+    finally:
+        sql(server, "postgres", "ALTER ROLE postgres RESET ALL")
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_restricted_role(
+    server: Any, database: str, root: Path, store: Callable[..., Any]
+) -> None:
+    """What docs/postgresql.md grants is enough, and it makes no tables."""
+    text = (root / "docs/postgresql.md").read_text()
+    granted = text.split("```sql", 2)[2].split("```", 1)[0]
+    role = "ndisbridge_app"
+    with psycopg.connect(server.url(database), autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN")
+        with pytest.raises(
+            persistence.StorePermissionError, match=r"postgresql\.md"
+        ):
+            PostgresqlStore(server.url(database, "a", role))
+        store().close()
+        with pytest.raises(persistence.StorePermissionError):
+            PostgresqlStore(server.url(database, "a", role))
+        admin.execute(granted)
+    with ndis.Session(server.url(database, "a", role)) as session:
+        provider = session.register_provider("p")
+        identity = provider.identity("k", TUNNEL)
+        with provider.register_interface(identity):
+            pass
+        session.release(identity)
+        assert session.store.evict("a") == 0
+        assert session.store.check() == []
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.store._db.execute("DROP TABLE leases")
+    with psycopg.connect(server.url(database), autocommit=True) as admin:
+        admin.execute(f"DROP OWNED BY {role}")
+        admin.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (
+            "UPDATE ndisbridge.meta SET version = 99",
+            persistence.StoreVersionError,
+            "upgrade",
+        ),
+        (
+            "DELETE FROM ndisbridge.meta",
+            persistence.StoreCorruptError,
+            "empty",
+        ),
+        (
+            "ALTER TABLE ndisbridge.identities DROP CONSTRAINT identities_key",
+            persistence.StoreCorruptError,
+            "identities_key",
+        ),
+        (
+            "DROP TABLE ndisbridge.in_use",
+            persistence.StoreCorruptError,
+            "in_use",
+        ),
+        (
+            "CREATE FUNCTION ndisbridge.f() RETURNS trigger LANGUAGE plpgsql "
+            "AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER evil BEFORE INSERT "
+            "ON ndisbridge.leases FOR EACH ROW EXECUTE FUNCTION "
+            "ndisbridge.f()",
+            persistence.StoreCorruptError,
+            "trigger",
+        ),
+    ],
+)
+def test_foreign_schema(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    change: str,
+    error: type[Exception],
+    words: str,
+) -> None:
+    store().close()
+    sql(server, database, change)
+    with pytest.raises(error, match=words):
+        store()
+
+
+# -- URLs and passwords
+
+
+def test_url() -> None:
+    """Ours is stripped, and what is libpq's is left alone."""
+    target = _pg_url.parse(
+        f"postgresql://me:{SECRET}@db:5433/x?ndis_host=a%20b&host=/tmp/s"
+    )
+    assert target.host == "a b"
+    assert target.parameters["host"] == "/tmp/s"
+    assert target.name == "postgresql:///x?host=/tmp/s"
+    assert SECRET not in repr(target)
+    plain = _pg_url.parse("postgresql://db:5433/x")
+    assert plain.name == "postgresql://db:5433/x"
+    assert plain.host == Path("/etc/machine-id").read_text().strip()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://me:{SECRET}@[::1/x",
+        f"postgresql://me:{SECRET}@127.0.0.1:port/x",
+        f"postgresql://me:{SECRET}@127.0.0.1/x?nonsense=1",
+        f"postgresql://me:{SECRET}@127.0.0.1:1/x?ndis_host=a",
+        f"postgresql://me@127.0.0.1:1/x?ndis_host=a&password={SECRET}",
+        f"postgresql://me:{SECRET}@127.0.0.1:1/x?ndis_host=a%00",
+        f"postgresql://me:{SECRET}@no.such.host.invalid/x?ndis_host=a",
+        f"postgresql://me:{SECRET}@127.0.0.1:1/x?ndis_host=a&sslmode=nonsense",
+        f"host=127.0.0.1 password={SECRET}",
+    ],
+)
+def test_password_is_never_shown(url: str) -> None:
+    with pytest.raises(ndis.StoreError) as caught:
+        PostgresqlStore(url)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert SECRET not in str(error) + repr(error)
+        error = None if error.__suppress_context__ else error.__context__
+
+
+def test_wrong_password(server: Any, database: str) -> None:
+    """The server and the database are named, and the password is not."""
+    sql(server, "postgres", "CREATE ROLE locked LOGIN PASSWORD 'right'")
+    url = server.tcp_url(database, "a", f"locked:{SECRET}")
+    with pytest.raises(persistence.StorePermissionError) as caught:
+        PostgresqlStore(url)
+    text = str(caught.value)
+    assert f"postgresql://127.0.0.1:{server.port}/{database}" in text
+    assert SECRET not in text
+    # The reason is not kept either.
+    assert caught.value.__cause__ is None
+    good = PostgresqlStore(server.tcp_url(database, "a"))
+    with contextlib.closing(good):
+        assert "postgres@" not in str(good) + repr(good)
+    with pytest.raises(
+        persistence.StoreNotFoundError, match="create the database"
+    ):
+        PostgresqlStore(server.url("nothing", "a"))
+
+
+# -- losing the server
+
+
+def test_server_stops_and_starts(
+    server: Any, session: Callable[..., ndis.Session]
+) -> None:
+    """What needs it fails, what does not goes on, and it comes back."""
+    one = session()
+    provider = one.register_provider("acme", oids={})
+    kept = provider.identity("kept", TUNNEL)
+    passing = provider.identity("passing", TUNNEL, persistent=False)
+    interface = provider.register_interface(kept)
+    index = one.allocate_net_luid_index(TUNNEL)
+    server.stop("immediate")
+    try:
+        for call in (
+            lambda: provider.identity("new", TUNNEL),
+            lambda: one.retain_net_luid_indexes(TUNNEL, [index]),
+            lambda: one.store.lease_blocks(9, 0, 4095, 1),
+            lambda: one.store.confirm([int(passing.net_luid)], [0]),
+            lambda: list(one.identities()),
+            lambda: one.store.check(),
+        ):
+            began = time.monotonic()
+            with pytest.raises(ServerLostError, match="its server"):
+                call()
+            assert time.monotonic() - began < 10
+        more = one.allocate_net_luid_indexes(TUNNEL, 1000)
+        assert len(set(more)) == 1000
+        assert (
+            one.get_interface_index_from_net_luid(int(kept.net_luid))
+            == interface.if_index
+        )
+    finally:
+        server.start()
+    one.retain_net_luid_indexes(TUNNEL, [index])
+    assert provider.identity("kept", TUNNEL).net_luid == kept.net_luid
+    # Leases, marks and what ends with the session outlive the server.
+    assert one.store.find("", "acme", "passing") is not None
+    other = session()
+    with pytest.raises(ndis.IdentityInUseError):
+        other.register_provider("x").register_interface(
+            other.register_provider("acme").identity("kept", TUNNEL)
+        )
+    taken = other.allocate_net_luid_indexes(TUNNEL, 1000)
+    assert not set(taken) & {*more, index}
+    interface.deregister()
+    assert one.store.check() == []
+
+
+def test_work_goes_on_over_restarts(
+    server: Any,
+    session: Callable[..., ndis.Session],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Hosts that retain while the server is cut down: none lost, none two."""
+    acknowledged: dict[str, dict[str, int]] = {}
+    stop = threading.Event()
+
+    def work(host: str) -> None:
+        kept = acknowledged[host]
+        provider = sessions[host].register_provider("p")
+        for number in itertools.count():
+            if stop.is_set():
+                break
+            with contextlib.suppress(ndis.StoreError):
+                made = provider.identity(f"k{number}", TUNNEL)
+                kept[f"k{number}"] = int(made.net_luid)
+
+    sessions = {host: session(host) for host in ("w", "x", "y", "z")}
+    for host in sessions:
+        acknowledged[host] = {}
+    threads = [
+        threading.Thread(target=work, args=(each,)) for each in sessions
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        time.sleep(0.4)
+        server.stop("immediate")
+        server.start()
+    time.sleep(0.4)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    everything = []
+    for host, kept in acknowledged.items():
+        assert kept
+        one = session(host)
+        stored = {each.key: each.net_luid for each in one.identities()}
+        assert kept.items() <= stored.items()
+        everything += stored.values()
+        assert one.store.check() == []
+    assert len(everything) == len(set(everything))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_connection_lost_in_a_commit(
+    session: Callable[..., ndis.Session], when: str
+) -> None:
+    """Nobody can tell, until it is looked up; asking again is the same."""
+    one = session()
+    provider = one.register_provider("p")
+    one.free_net_luid_index(TUNNEL, one.allocate_net_luid_index(TUNNEL))
+    provider.identity("first", TUNNEL)
+    cut(one.store, when)
+    with pytest.raises(ndis.StoreUncertainError):
+        provider.identity("k", TUNNEL)
+    found = one.store.find("", "p", "k")
+    assert (found is not None) == (when == "after")
+    again = provider.identity("k", TUNNEL)
+    assert found is None or found.net_luid == int(again.net_luid)
+    assert one.store.check() == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_a_lost_connection_left_is_given_back(
+    store: Callable[..., PostgresqlStore], when: str
+) -> None:
+    """Leases and marks that the caller knows nothing of."""
+    one, other = store("a"), store("b")
+    one.lease_blocks(TUNNEL, 0, 2, 3)
+    one.retain([(TUNNEL, [(0, b"\3" + bytes(511))])], [])
+    net_luid = int(ndis.NetLuid.make(TUNNEL, 0))
+    cut(one, when)
+    with pytest.raises(ServerLostError):
+        one.confirm([net_luid], [0])
+    assert one.find("", "", "") is None  # connects again
+    other.confirm([net_luid], [0])
+    other.unconfirm([net_luid])
+    # To the caller a block that it has given back is gone, come what may.
+    cut(one, when)
+    one.return_blocks(TUNNEL, [1])
+    one.find("", "", "")
+    assert [n for n, _ in other.lease_blocks(TUNNEL, 1, 1, 1)] == [1]
+    one.confirm([net_luid], [0])
+    cut(one, when)
+    one.unconfirm([net_luid])
+    one.find("", "", "")
+    other.confirm([net_luid], [0])
+    # A lease is begun again, as nothing of it is kept.
+    cut(one, "after")
+    assert [n for n, _ in one.lease_blocks(9, 0, 4095, 2)] == [0, 1]
+    assert one.check() == []
+
+
+def test_server_that_forgets(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """As a replica that was behind: the blocks may be another's by now."""
+    one = store()
+    one.lease_blocks(7, 0, 1, 2)
+    sql(server, database, "DELETE FROM ndisbridge.leases WHERE id % 2 = 1")
+    one._drop()
+    with pytest.raises(ndis.LeaseLostError, match="forgotten"):
+        one.lease_blocks(7, 2, 2, 1)
+
+
+def test_frozen_server(
+    server: Any,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that does not answer is given up, and its locks do not stay."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    monkeypatch.setattr(_pg_link.Connection, "patience", 0.5)
+    backend = one._db.info.backend_pid
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(ServerLostError, match="does not answer"):
+            one.retain([(TUNNEL, [(0, b"\1" + bytes(511))])], [])
+        assert time.monotonic() - began < 5
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    monkeypatch.undo()
+    one.retain([(TUNNEL, [(0, b"\1" + bytes(511))])], [])
+    assert one.check() == []
+
+
+def test_busy(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A lock that another keeps is waited for with a bound."""
+    monkeypatch.setattr(_pg_link, "LOCK_TIMEOUT", 1)
+    one = store()
+    with psycopg.connect(server.url(database)) as other:
+        other.execute("SELECT * FROM ndisbridge.hosts FOR UPDATE")
+        with pytest.raises(persistence.StoreBusyError):
+            one.lease_blocks(TUNNEL, 0, 0, 1)
+        # Who only looks does not wait.
+        assert one.identities() == []
+    assert len(one.lease_blocks(TUNNEL, 0, 0, 1)) == 1
+
+
+def test_silent_server() -> None:
+    """One that takes the connection and says nothing."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        with pytest.raises(ServerLostError, match="can't be reached"):
+            PostgresqlStore(
+                f"postgresql://u@127.0.0.1:{port}/d?ndis_host=a"
+                "&connect_timeout=2"
+            )
+
+
+def test_fork(session: Callable[..., ndis.Session]) -> None:
+    """A child leaves the parent's connection and lock alone."""
+    one = session()
+    one.register_provider("p").identity("k", TUNNEL)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            try:
+                one.store.find("", "p", "k")
+            except ndis.StoreError:
+                code = 0
+        os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert one.store.find("", "p", "k") is not None
+    other = session()
+    assert len(other.store.stats().sessions) == 2
+
+
+def test_read_only(store: Callable[..., PostgresqlStore]) -> None:
+    """It begins no session, and changes nothing but by an eviction."""
+    one = store()
+    reader = store(read_only=True)
+    assert len(reader.stats().sessions) == 1
+    assert reader.identities() == []
+    assert reader.check() == []
+    with pytest.raises(persistence.StorePermissionError):
+        reader.lease_blocks(7, 0, 0, 1)
+    assert reader.evict("a") == 1
+    assert one.find("", "", "") is None
+
+
+def test_closed(store: Callable[..., PostgresqlStore]) -> None:
+    one = store()
+    one.close()
+    one.close()
+    with pytest.raises(ndis.StoreError, match="closed"):
+        one.find("", "", "")
+
+
+# -- being told
+
+
+def test_changes(session: Callable[..., ndis.Session]) -> None:
+    """Each change of an identity is told, when it is committed."""
+    a, b = session("a"), session("b")
+    told: list[IdentityChange] = []
+    listening = b.store.changes(timeout=2)
+    provider = a.register_provider("p", compartment="red")
+    made = provider.identity("k ß", TUNNEL)
+    made.update(alias="x")
+    made.release()
+    with pytest.raises(ndis.StoreError):
+        a.store.update(int(made.net_luid), alias="y")
+    began = time.monotonic()
+    for change in listening:
+        told.append(change)
+        if len(told) == 3:
+            break
+    assert time.monotonic() - began < 2
+    assert told == [
+        ("a", "red", "p", "k ß", kind)
+        for kind in ("made", "changed", "released")
+    ]
+    listening.close()
+    assert list(b.store.changes(timeout=0.1)) == []
+
+
+def test_changes_end_with_the_server(
+    server: Any, store: Callable[..., PostgresqlStore]
+) -> None:
+    one = store()
+    listening = one.changes(timeout=20)
+    server.stop("fast")
+    try:
+        with pytest.raises(ServerLostError, match="look all identities up"):
+            next(listening)
+    finally:
+        server.start()
+
+
+# -- the last line: constraints and checksums
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("identities", {"guid": uuid.uuid4().bytes, "key": "x"}),
+        ("identities", {"net_luid": 5, "guid": uuid.uuid4().bytes}),
+        ("identities", {"net_luid": 5, "key": "x"}),
+        (
+            "identities",
+            {"net_luid": 5, "key": "x", "guid": uuid.uuid4().bytes},
+        ),
+        ("leases", {}),
+        ("pages", {}),
+        ("in_use", {}),
+        ("hosts", {"id": 77}),
+    ],
+)
+def test_constraints(
+    server: Any,
+    database: str,
+    session: Callable[..., ndis.Session],
+    table: str,
+    change: dict[str, Any],
+) -> None:
+    """The database itself refuses what would be there twice."""
+    one = session()
+    provider = one.register_provider("p")
+    with provider.register_interface(provider.identity("k", TUNNEL)):
+        with psycopg.connect(server.url(database)) as raw:
+            columns = [
+                name
+                for (name,) in raw.execute(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = "
+                    "%s::regclass AND attnum > 0",
+                    (f"ndisbridge.{table}",),
+                )
+            ]
+            values = [
+                "%s" if name in change else f"t.{name}" for name in columns
+            ]
+            with pytest.raises(psycopg.errors.UniqueViolation):
+                raw.execute(
+                    f"INSERT INTO ndisbridge.{table} OVERRIDING SYSTEM VALUE "
+                    f"SELECT {', '.join(values)} FROM ndisbridge.{table} AS t",
+                    [change[name] for name in columns if name in change],
+                )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE identities SET alias = 'forged'",
+        "UPDATE identities SET if_index = if_index + 1000",
+        "UPDATE identities SET net_luid = net_luid + 16777216",
+        "UPDATE identities SET attributes = 'nonsense'",
+        "UPDATE identities SET host = (SELECT max(id) FROM hosts)",
+        "DELETE FROM identities",
+        "UPDATE pages SET bits = set_bit(bits, 77, 1) WHERE id > 4095",
+        "UPDATE pages SET retained = 7",
+        "UPDATE pages SET id = id + 1 WHERE id > 4095",
+        "DELETE FROM pages WHERE id > 4095",
+        "UPDATE hosts SET identities = identities + 1 WHERE name = 'a'",
+        "UPDATE hosts SET page_sum = page_sum + 1",
+        "ALTER TABLE identities DROP CONSTRAINT identities_key",
+        "DROP INDEX identities_if_index",
+    ],
+)
+def test_damage_is_found(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    session: Callable[..., ndis.Session],
+    change: str,
+) -> None:
+    """By check(); and a damaged identity is not handed out."""
+    one = session()
+    session("b").close()
+    one.register_provider("p").identity("k", TUNNEL)
+    assert one.store.check() == []
+    sql(server, database, f"SET search_path = ndisbridge; {change}")
+    assert one.store.check() != []
+    if change.startswith("UPDATE identities SET") and "host" not in change:
+        with pytest.raises(persistence.StoreCorruptError):
+            one.store.identities()
+
+
+def test_missing_rows_are_found_after_an_unclean_end(
+    server: Any,
+    database: str,
+    url: Callable[..., str],
+    store: Callable[..., PostgresqlStore],
+    session: Callable[..., ndis.Session],
+) -> None:
+    one = session()
+    one.register_provider("p").identity("k", TUNNEL)
+    one.close()
+    kill(in_process(url(), ""))
+    sql(server, database, "DELETE FROM ndisbridge.identities")
+    with pytest.raises(persistence.StoreCorruptError, match="root"):
+        store()
