@@ -19,7 +19,7 @@ except ImportError as error:  # pragma: no cover
     )
 
 from .._native import library_version
-from . import identities, live, streams, tools
+from . import identities, live, store, streams, tools
 from .errors import INTERRUPTED, OK, USAGE, explain
 
 _COMPLETE = "_NDISBRIDGE_COMPLETE"
@@ -49,7 +49,7 @@ for _command in (
     live.query,
     live.stack,
     tools.convert,
-    tools.store,
+    store.store,
 ):
     main.add_command(_command)
 

@@ -142,7 +142,7 @@ def list_(
             source.identities(provider=provider),
             this_compartment(compartment),
         )
-        path = source.path
+        path = str(source)
     rows = [
         row
         for row in rows

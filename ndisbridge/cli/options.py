@@ -43,10 +43,11 @@ def store_option(command: _Command) -> _Command:
     return click.option(
         "--store",
         envvar="NDISBRIDGE_STORE",
-        metavar="PATH",
+        metavar="PATH|URL",
         callback=_check_store,
-        help="The store [env: NDISBRIDGE_STORE; default: "
-        f"{SYSTEM_STORE} for root, else in the state directory of the user].",
+        help="The store: a file, or postgresql://... [env: "
+        f"NDISBRIDGE_STORE; default: {SYSTEM_STORE} for root, else in the "
+        "state directory of the user].",
     )(command)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Which store the command means.
+Which store the command means: a path, or the URL of a server.
 """
 
 from __future__ import annotations
@@ -10,17 +10,29 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol, cast
+
+import click
 
 from ..persistence import (
+    IdentityRecord,
     Problem,
+    Store,
     StoreCorruptError,
+    StoreError,
     StoreNotFoundError,
     StorePermissionError,
+    StoreStats,
+    open_store,
 )
+from ..persistence._backup import file_mode
+from ..persistence._repair import Repaired
+from ..persistence._transfer import Transferable
 from ..persistence.sqlite import SqliteStore
 from ..session import Session
 
 SYSTEM_STORE = "/var/lib/ndisbridge/ndis.db"
+_POSTGRESQL = ("postgresql://", "postgres://")
 
 
 def own_store() -> str:
@@ -45,6 +57,8 @@ def store_to_read(given: str | None) -> str:
 
 def refuse_absent(path: str) -> None:
     """For commands that don't make a store: refuse where there is none."""
+    if is_url(path):
+        return  # a server says so itself
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -63,30 +77,68 @@ def refuse_absent(path: str) -> None:
 
 def open_session(given: str | None) -> Session:
     """A session on the store to write."""
-    path = own_store() if given is None else given
-    if given is None:
-        os.makedirs(os.path.dirname(os.path.dirname(path)), exist_ok=True)
-    return Session(path)
+    return Session(_store_to_write(given))
 
 
-def read_store(given: str | None) -> SqliteStore:
-    """A snapshot of the store to show."""
+def _store_to_write(given: str | None) -> str:
+    if given is not None:
+        return given
+    path = own_store()
+    os.makedirs(os.path.dirname(os.path.dirname(path)), exist_ok=True)
+    return path
+
+
+# -- reading
+
+
+class WholeStore(Store, Protocol):
+    """A store that can be looked after too."""
+
+    def identities(
+        self, compartment: str | None = None, provider: str | None = None
+    ) -> list[IdentityRecord]: ...
+
+    def check(self) -> list[Problem]: ...
+
+    def stats(self) -> StoreStats: ...
+
+
+def is_url(given: str) -> bool:
+    """Whether it names a server; it is no path then, for anything."""
+    return "://" in given
+
+
+def _open_url(url: str) -> WholeStore:
+    """A live store: a server shows everybody the same anyway."""
+    store = open_store(url)
+    if not (hasattr(store, "check") and hasattr(store, "stats")):
+        store.close()
+        raise StoreError("the command can't look after it", str(store))
+    return cast(WholeStore, store)
+
+
+def read_store(given: str | None) -> WholeStore:
+    """A snapshot of the store to show; of a server the store itself."""
     path = store_to_read(given)
+    if is_url(path):
+        return _open_url(path)
     refuse_absent(path)
     return SqliteStore(path, read_only=True)
 
 
 def examine_store(given: str | None) -> tuple[str, list[Problem], int]:
-    """A store's path, what is wrong with it, how many identities it has."""
+    """A store, what is wrong with it, how many identities it has."""
     try:
         with store_to_look_after(given) as source:
             problems = source.check()
             # Of a damaged one nobody knows.
             count = 0 if problems else source.stats().identities
-            return source.path, problems, count
+            return str(source), problems, count
     except StoreCorruptError:
-        # Too damaged for a session: what can be read says where.
         path = store_to_read(given)
+        if is_url(path):
+            raise
+        # Too damaged for a session: what can be read says where.
         problems = SqliteStore.check_snapshot(path)
         if not problems:
             raise
@@ -94,9 +146,13 @@ def examine_store(given: str | None) -> tuple[str, list[Problem], int]:
 
 
 @contextlib.contextmanager
-def store_to_look_after(given: str | None) -> Iterator[SqliteStore]:
+def store_to_look_after(given: str | None) -> Iterator[WholeStore]:
     """The store itself if it may be written, else a snapshot of it."""
     path = store_to_read(given)
+    if is_url(path):
+        with contextlib.closing(_open_url(path)) as server:
+            yield server
+        return
     refuse_absent(path)
     try:
         source = SqliteStore(path)
@@ -104,3 +160,110 @@ def store_to_look_after(given: str | None) -> Iterator[SqliteStore]:
         source = SqliteStore(path, read_only=True)
     with contextlib.closing(source):
         yield source
+
+
+# -- tools
+
+
+def path_of_store(given: str | None, instead: str = "") -> str:
+    """
+    The path of the store to read.
+
+    Args:
+        given: What the user says.
+        instead: What to use where the store has none; "": it is named.
+    """
+    path = store_to_read(given)
+    if is_url(path):
+        raise click.UsageError(
+            f"this is for stores that are a file: use {instead}"
+        )
+    refuse_absent(path)
+    return path
+
+
+def repair_store(given: str | None) -> tuple[str, Repaired]:
+    """Repair a store: its path, and what was done."""
+    path = path_of_store(given, "the tools of the server")
+    try:
+        return path, SqliteStore.repair(path)
+    except StoreCorruptError:
+        problems = SqliteStore.check_snapshot(path)
+        if not problems:
+            raise
+        return path, Repaired((), tuple(problems), "")
+
+
+@contextlib.contextmanager
+def store_to_export(given: str | None) -> Iterator[Transferable]:
+    """A store to read everything of."""
+    path = store_to_read(given)
+    if is_url(path):
+        with _server_to_transfer(path, read_only=True) as server:
+            yield server
+    else:
+        with store_to_look_after(given) as source:
+            yield cast(SqliteStore, source)
+
+
+@contextlib.contextmanager
+def store_to_import(given: str | None) -> Iterator[Transferable]:
+    """The store to add to, made if it is not there."""
+    path = _store_to_write(given)
+    if is_url(path):
+        with _server_to_transfer(path) as server:
+            yield server
+    else:
+        with contextlib.closing(SqliteStore(path)) as target:
+            yield target
+
+
+@contextlib.contextmanager
+def _server_to_transfer(
+    url: str, *, read_only: bool = False
+) -> Iterator[Transferable]:
+    if not url.startswith(_POSTGRESQL):
+        # Maybe not even known; but it can't be in here.
+        with contextlib.closing(open_store(url)) as store:
+            raise StoreError(
+                "it can be neither exported nor imported", str(store)
+            )
+    _import_psycopg()
+    from ..persistence._pg_contents import PostgresqlContents
+
+    with contextlib.closing(
+        PostgresqlContents(url, read_only=read_only)
+    ) as server:
+        yield server
+
+
+def _import_psycopg() -> None:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise StoreError(
+            "PostgreSQL needs psycopg: pip install 'ndisbridge[postgresql]'"
+        ) from error
+
+
+def export_mode(given: str | None) -> int:
+    """Who may read an export: who may read the store."""
+    path = store_to_read(given)
+    return 0o600 if is_url(path) else file_mode(path)
+
+
+def evict_host(given: str | None, host: str) -> int:
+    """Let a PostgreSQL store take a host for gone: how many sessions ended."""
+    url = own_store() if given is None else given
+    if not url.startswith(_POSTGRESQL):
+        raise click.UsageError(
+            "only a PostgreSQL store has hosts to evict: sessions of a file "
+            "end with their processes, and the next one reclaims what they "
+            "held; give --store postgresql://..."
+        )
+    _import_psycopg()
+    from ..persistence.postgresql import PostgresqlStore
+
+    # Without a session, for who evicts may be no host at all.
+    with contextlib.closing(PostgresqlStore(url, read_only=True)) as store:
+        return store.evict(host)

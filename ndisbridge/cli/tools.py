@@ -1,27 +1,15 @@
 # SPDX-License-Identifier: MIT
 """
-Commands on the store itself, and those that need none: store check, store
-stats, convert.
+Commands that need no store: convert.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-
 import click
 
-from ..constants import IfType
 from ..net_luid import NetLuid
-from .errors import STORE
-from .options import (
-    output_option,
-    parse_type,
-    store_option,
-)
-from .output import count_of, json_text, show_one, show_rows
-from .stores import examine_store, store_to_look_after
-from .streams import printable, write
+from .options import output_option, parse_type
+from .output import show_one
 
 
 @click.command()
@@ -57,74 +45,3 @@ def convert(text: tuple[str, ...], output: str) -> None:
         },
         output,
     )
-
-
-@click.group()
-def store() -> None:
-    """Look after the store itself."""
-
-
-@store.command()
-@store_option
-@output_option
-def check(store: str | None, output: str) -> None:
-    """Verify the store: every page, row, checksum and lease.
-
-    Exit code 3 if something is wrong.
-    """
-    path, problems, count = examine_store(store)
-    # Whoever does not read on is still told by the exit code.
-    with contextlib.suppress(BrokenPipeError):
-        if output == "table":
-            for problem in problems:
-                write(printable(problem))
-            if not problems:
-                found = count_of(count, "identity", "identities")
-                write(printable(f"{path}: {found}, no problem"))
-        else:
-            rows = [{"kind": p.kind, "text": p.text} for p in problems]
-            show_rows(rows, output, {"kind": "kind", "text": "text"})
-    if problems:
-        click.get_current_context().exit(STORE)
-
-
-@store.command()
-@store_option
-@output_option
-def stats(store: str | None, output: str) -> None:
-    """Show the figures of the store."""
-    with store_to_look_after(store) as source:
-        found = source.stats()
-    types = [
-        {
-            "if_type": each.if_type,
-            "name": IfType(each.if_type).name if each.if_type else "ifIndexes",
-            "retained": each.retained,
-            "leased_blocks": each.leased_blocks,
-        }
-        for each in found.types
-    ]
-    others = [each for each in found.sessions if each.pid != os.getpid()]
-    fields = {
-        "store": found.store,
-        "version": found.version,
-        "size": found.size,
-        "identities": found.identities,
-        "sessions": [str(each) for each in others],
-        "types": types,
-    }
-    if output in {"json", "jsonl"}:
-        indent = 2 if output == "json" else None
-        write(json_text(fields, indent))
-        return
-    if output == "table":
-        write(
-            printable(
-                f"{found.store}: format {found.version}, {found.size} bytes, "
-                + count_of(found.identities, "identity", "identities")
-            )
-        )
-        for each in others:
-            write(printable(f"in use by {each}"))
-    columns = ["if_type", "name", "retained", "leased_blocks"]
-    show_rows(types, output, {name: name for name in columns})
