@@ -581,7 +581,7 @@ def test_restricted_role(
     granted = text.split("```sql", 2)[2].split("```", 1)[0]
     role = "ndisbridge_app"
     with psycopg.connect(server.url(database), autocommit=True) as admin:
-        admin.execute(f"CREATE ROLE {role} LOGIN")
+        admin.execute(f"CREATE ROLE {role} LOGIN")  # as the text before
         with pytest.raises(
             persistence.StorePermissionError, match=r"postgresql\.md"
         ):
@@ -859,6 +859,92 @@ def test_what_a_lost_connection_left_is_given_back(
     assert one.check() == []
 
 
+def test_interrupted_while_giving_back(
+    store: Callable[..., PostgresqlStore],
+) -> None:
+    """What may be another's by now is never taken up again."""
+    one, other = store("a"), store("b")
+    one.lease_blocks(TUNNEL, 0, 1, 2)
+    real = one._db.execute
+
+    def execute(sql: Any, *args: Any, **options: Any) -> Any:
+        done = real(sql, *args, **options)
+        if sql == "COMMIT":
+            raise KeyboardInterrupt
+        return done
+
+    one._db.execute = execute  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        one.return_blocks(TUNNEL, [1])
+        time.sleep(5)  # it comes before
+    assert [n for n, _ in other.lease_blocks(TUNNEL, 1, 1, 1)] == [1]
+    assert [n for n, _ in one.lease_blocks(TUNNEL, 2, 2, 1)] == [2]
+    assert one._leased == {(TUNNEL << 12), (TUNNEL << 12) + 2}
+    assert other.check() == []
+
+
+def test_number_given_to_another(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """As by a backup: a session does nothing to one of its number."""
+    one = store("a")
+    one.lease_blocks(TUNNEL, 0, 3, 4)
+    one._drop()
+    sql(server, database, "DELETE FROM ndisbridge.sessions")
+    sql(
+        server,
+        database,
+        "SELECT setval(pg_get_serial_sequence('ndisbridge.sessions', 'id'), "
+        f"{one.session_id}, false)",
+    )
+    other = store("b")
+    assert other.session_id == one.session_id
+    assert len(other.lease_blocks(TUNNEL, 0, 3, 4)) == 4
+    with pytest.raises(ndis.LeaseLostError):
+        one.lease_blocks(TUNNEL, 4, 7, 1)
+    one.return_blocks(TUNNEL, [0, 1])
+    one.close()
+    third = store("c")
+    assert third.lease_blocks(TUNNEL, 0, 3, 4) == []
+    other.retain([(TUNNEL, [(0, b"\1" + bytes(511))])], [])
+    assert other.check() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE leases DROP CONSTRAINT leases_session_fkey",
+        "ALTER TABLE leases DROP CONSTRAINT leases_block, "
+        "ADD CONSTRAINT leases_block PRIMARY KEY(scope, id, session)",
+        "CREATE RULE x AS ON INSERT TO in_use DO INSTEAD NOTHING",
+        "ALTER TABLE identities ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE in_use SET UNLOGGED",
+        "ALTER TABLE leases DISABLE TRIGGER ALL",
+    ],
+)
+def test_tables_that_are_not_a_stores(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    change: str,
+) -> None:
+    """What does not keep two holders apart is not opened."""
+    store().close()
+    sql(server, database, "SET search_path = ndisbridge; " + change)
+    with pytest.raises(persistence.StoreCorruptError):
+        store()
+
+
+def test_anybody_may_notify(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """What others say on the channel is not told on."""
+    listening = store().changes(timeout=1)
+    for payload in ("x", "[1]", "{}", '""'):
+        sql(server, database, f"NOTIFY ndisbridge_identities, '{payload}'")
+    assert list(listening) == []
+
+
 def test_server_that_forgets(
     server: Any, database: str, store: Callable[..., PostgresqlStore]
 ) -> None:
@@ -953,7 +1039,10 @@ def test_read_only(store: Callable[..., PostgresqlStore]) -> None:
     assert reader.check() == []
     with pytest.raises(persistence.StorePermissionError):
         reader.lease_blocks(7, 0, 0, 1)
-    assert reader.evict("a") == 1
+    with pytest.raises(persistence.StoreBusyError, match="alive"):
+        reader.evict("a")
+    one.lease_blocks(7, 0, 0, 1)
+    assert store("b", read_only=True).evict("a") == 1
     assert one.find("", "", "") is None
 
 

@@ -59,7 +59,9 @@ def _told(
         while True:
             left = max(0.0, min(_ASK, deadline - time.monotonic()))
             for each in connection.notifies(timeout=left):
-                yield IdentityChange(*json.loads(each.payload))
+                change = _read(each.payload)
+                if change is not None:
+                    yield change
             if time.monotonic() >= deadline:
                 return
             _ask(connection)
@@ -71,6 +73,18 @@ def _told(
         ) from error
     finally:
         connection.close()
+
+
+def _read(payload: str) -> IdentityChange | None:
+    """None for what somebody else has said: the channel is anybody's."""
+    try:
+        found = json.loads(payload)
+    except ValueError:
+        return None
+    fields = IdentityChange._fields
+    if not isinstance(found, list) or len(found) != len(fields):
+        return None
+    return IdentityChange(*found)
 
 
 def _ask(connection: Any) -> None:

@@ -34,12 +34,14 @@ class PostgresqlCheck(PostgresqlInUse):
 
     def _check(self) -> list[Problem]:
         problems: list[Problem] = []
-        with self._transaction(
-            lambda: self._run(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-            )
+        with (
+            self._transaction(
+                lambda: self._run(
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                )
+            ),
+            self._patiently(),
         ):
-            self._run("SET LOCAL statement_timeout = 0")
             self._pages: dict[tuple[int, int], bytes] = {}
             self._if_indexes: dict[int, set[int]] = {}
             for part in (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import threading
 import time
@@ -176,8 +177,10 @@ class PostgresqlConnection:
         try:
             self._db.execute("COMMIT")
         except BaseException as error:
-            if self._is_sound():
+            if isinstance(error, psycopg.Error) and self._is_sound():
                 raise  # the server has refused it
+            # Interrupted, it may be committed: what the session does not
+            # know of is given back with the next connection.
             self._drop()
             if not isinstance(error, psycopg.Error):
                 raise
@@ -211,6 +214,18 @@ class PostgresqlConnection:
                 failure = error
         if failure is not None:
             raise failure
+
+    @contextlib.contextmanager
+    def _patiently(self) -> Iterator[None]:
+        """In a transaction: statements may take as long as they take."""
+        db = self._db
+        before = db.patience
+        try:
+            self._run("SET LOCAL statement_timeout = 0")
+            db.patience = math.inf
+            yield
+        finally:
+            db.patience = before
 
     # -- reading
 

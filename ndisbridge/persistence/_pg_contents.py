@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TypeVar
 
 from . import _rows
-from ._pg_root import stored_record
+from ._pg_root import escaped, stored_record
 from ._rows import page_id, signed, unsigned
 from ._transfer import (
     Collisions,
@@ -63,10 +63,13 @@ class PostgresqlContents(PostgresqlStore):
             self._check_open()
             if self._connection is None:
                 self._resume()
-            with self._transaction(
-                lambda: self._run(
-                    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-                )
+            with (
+                self._transaction(
+                    lambda: self._run(
+                        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                    )
+                ),
+                self._patiently(),
             ):
                 self._wait_for_us()
                 if not self._host_id:
@@ -104,11 +107,7 @@ class PostgresqlContents(PostgresqlStore):
 
     def _wait_for_us(self) -> None:
         """The server: who reads an export may be slow."""
-        for name in (
-            "statement_timeout",
-            "idle_in_transaction_session_timeout",
-        ):
-            self._run(f"SET LOCAL {name} = 0")
+        self._run("SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def _own_pages(self) -> Iterator[Page]:
         """Without the indexes that identities of other hosts have."""
@@ -211,9 +210,9 @@ class PostgresqlContents(PostgresqlStore):
             list(range(len(records))),
             [signed(each.net_luid) for each in records],
             [each.interface_guid.bytes for each in records],
-            [each.compartment for each in records],
-            [each.provider for each in records],
-            [each.key for each in records],
+            [escaped(each.compartment) for each in records],
+            [escaped(each.provider) for each in records],
+            [escaped(each.key) for each in records],
             [each.if_index if each.if_index_owned else -1 for each in records],
             self._host_id,
             self._host_id,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._pg_liveness import HostLock
 from ._pg_root import HOST_BY_NAME
-from ._pg_sessions import OF_HOST, PostgresqlSessions
+from ._pg_sessions import HOLDER, OF_HOST, PostgresqlSessions
 from .errors import (
     StoreBusyError,
     StoreNotFoundError,
@@ -63,14 +64,25 @@ class PostgresqlEnding(PostgresqlSessions):
         return self._do(once)
 
     def _is_seen(self, row: tuple[Any, ...]) -> bool:
-        return (
-            self._liveness is not None
-            and row[3] == self._boot
-            and row[5] == self._liveness.name
-            and self._liveness.is_held(row[0])
+        """Whether one of this host has a connection, or holds its lock."""
+        if self._rows(f"{HOLDER} %s", row[0]):
+            return True
+        lock = self._liveness or HostLock.open(
+            self.path, self._store_id, self.host
         )
+        try:
+            return (
+                row[3] == self._boot
+                and row[5] == lock.name
+                and lock.is_held(row[0])
+            )
+        finally:
+            if lock is not self._liveness:
+                lock.close()
 
     def _end(self) -> None:
+        if self._is_forgotten:
+            return
         with self._transaction(self._begin):
             self._run("SET LOCAL synchronous_commit = off")
             self._end_sessions([self.session_id])

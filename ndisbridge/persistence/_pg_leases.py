@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import psycopg
+
 from . import _rows
 from ._damage import reading
 from ._pg_ending import PostgresqlEnding
@@ -18,7 +20,7 @@ from ._pg_root import HOST_BY_ID
 from ._pg_schema import LOCK_IF_TYPE
 from ._pg_sessions import OF_HOST, SESSION_COLUMNS
 from ._rows import page_id
-from .errors import ServerLostError, StoreCorruptError, StoreUncertainError
+from .errors import StoreCorruptError
 from .records import SessionInfo
 
 BLOCKS = 4096
@@ -95,6 +97,8 @@ class PostgresqlLeases(PostgresqlEnding):
             "last": last,
             "count": count,
         }
+        if self._is_forgotten:
+            self._check_session()
         try:
             with self._one_trip() as db:
                 db.execute("BEGIN")
@@ -107,10 +111,14 @@ class PostgresqlLeases(PostgresqlEnding):
                 db.execute(_LEASE, values)
                 found = db.execute(_LEASED, (self.session_id,))
                 db.execute("COMMIT")
-        except BaseException:
+        except psycopg.Error:
             self._roll_back()
             raise
+        except BaseException:
+            self._drop()  # interrupted, it may be committed
+            raise
         self._here = here.fetchall()
+        self._check_session()
         leased = {}
         try:
             for number, bits, checksum in found.fetchall():
@@ -127,17 +135,10 @@ class PostgresqlLeases(PostgresqlEnding):
     def return_blocks(self, if_type: int, blocks: Sequence[int]) -> None:
         self._refuse_read_only()
         numbers = {page_id(if_type, block) for block in blocks}
+        self._check_open()
         with self._lock:
             self._leased -= numbers
-            try:
-                self._give(numbers)
-            except (ServerLostError, StoreUncertainError):
-                # Maybe another's already.  This session allocates in them no
-                # more, and gives them back when it has a connection again.
-                self._drop()
-            except BaseException:
-                self._leased |= numbers
-                raise
+            self._surely(lambda: self._give(numbers))
 
     def _give(self, numbers: Iterable[int]) -> None:
         wanted = list(numbers)

@@ -109,18 +109,61 @@ _TABLES = (
 #: What brings a store of one version to the next.
 _UPGRADES: dict[int, tuple[str, ...]] = {}
 
-#: The unique indexes that no two holders of one thing get past.
+#: The unique indexes that no two holders of one thing get past: name, table,
+#: columns, and of which rows.
 UNIQUE = frozenset(
     [
-        "hosts_name",
-        "leases_block",
-        "pages_block",
-        "identities_net_luid",
-        "identities_guid",
-        "identities_key",
-        "identities_if_index",
-        "in_use_net_luid",
+        ("hosts_name", "hosts", "name", ""),
+        ("leases_block", "leases", "scope, id", ""),
+        ("pages_block", "pages", "scope, id", ""),
+        ("identities_net_luid", "identities", "net_luid", ""),
+        ("identities_guid", "identities", "guid", ""),
+        (
+            "identities_key",
+            "identities",
+            "host, compartment, provider, key",
+            "",
+        ),
+        (
+            "identities_if_index",
+            "identities",
+            "host, if_index",
+            "(if_index_owned = 1)",
+        ),
+        ("in_use_net_luid", "in_use", "net_luid", ""),
     ]
+)
+#: The references: table, what it refers to, and what goes with that.
+REFERENCES = frozenset(
+    [
+        ("sessions", "hosts", "a"),
+        ("leases", "sessions", "c"),
+        ("identities", "sessions", "a"),
+        ("identities", "hosts", "a"),
+        ("in_use", "sessions", "c"),
+    ]
+)
+#: Somebody's additions, with which rows are not what they are written as.
+_FOREIGN = (
+    (
+        "a trigger",
+        "SELECT t.tgname FROM pg_trigger AS t JOIN pg_class AS c "
+        "ON c.oid = t.tgrelid WHERE c.relnamespace = "
+        "'ndisbridge'::regnamespace AND (NOT t.tgisinternal "
+        "OR t.tgenabled <> 'O') LIMIT 1",
+    ),
+    (
+        "a rule",
+        "SELECT r.rulename FROM pg_rewrite AS r JOIN pg_class AS c "
+        "ON c.oid = r.ev_class WHERE c.relnamespace = "
+        "'ndisbridge'::regnamespace AND c.relkind <> 'v' LIMIT 1",
+    ),
+    (
+        "row security, or no log,",
+        "SELECT relname FROM pg_class WHERE relnamespace = "
+        "'ndisbridge'::regnamespace AND relkind = 'r' AND "
+        "(relrowsecurity OR relpersistence <> 'p') LIMIT 1",
+    ),
 )
 
 
@@ -235,14 +278,32 @@ def _make(connection: Connection, store: str) -> tuple[int, str]:
 
 
 def missing_constraints(connection: Connection) -> list[str]:
-    """Unique indexes that are gone, or not valid."""
-    rows = connection.execute(
-        "SELECT c.relname FROM pg_index AS i JOIN pg_class AS c "
-        "ON c.oid = i.indexrelid WHERE c.relnamespace = "
+    """Unique indexes and references that are gone, not valid, or others."""
+    indexes = connection.execute(
+        "SELECT c.relname, t.relname, (SELECT string_agg(a.attname, ', ' "
+        "ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY "
+        "AS k(attribute, place) JOIN pg_attribute AS a ON a.attrelid = "
+        "i.indrelid AND a.attnum = k.attribute), "
+        "coalesce(pg_get_expr(i.indpred, i.indrelid), '') "
+        "FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
+        "JOIN pg_class AS t ON t.oid = i.indrelid WHERE c.relnamespace = "
         "'ndisbridge'::regnamespace AND i.indisunique AND i.indisvalid "
         "AND i.indislive AND i.indimmediate"
     ).fetchall()
-    return sorted(UNIQUE - {name for (name,) in rows})
+    references = connection.execute(
+        "SELECT c.relname, t.relname, f.confdeltype::text "
+        "FROM pg_constraint AS f JOIN pg_class AS c ON c.oid = f.conrelid "
+        "JOIN pg_class AS t ON t.oid = f.confrelid WHERE f.contype = 'f' "
+        "AND f.convalidated AND NOT f.condeferrable AND c.relnamespace = "
+        "'ndisbridge'::regnamespace AND t.relnamespace = c.relnamespace"
+    ).fetchall()
+    return sorted(
+        [each[0] for each in UNIQUE.difference(indexes)]
+        + [
+            f"{table} -> {to}"
+            for table, to, _ in REFERENCES.difference(references)
+        ]
+    )
 
 
 def _check_tables(connection: Connection, store: str) -> None:
@@ -253,13 +314,10 @@ def _check_tables(connection: Connection, store: str) -> None:
             "is missing: restore a backup",
             store,
         )
-    row = connection.execute(
-        "SELECT t.tgname FROM pg_trigger AS t JOIN pg_class AS c "
-        "ON c.oid = t.tgrelid WHERE c.relnamespace = "
-        "'ndisbridge'::regnamespace AND NOT t.tgisinternal LIMIT 1"
-    ).fetchone()
-    if row is not None:
-        raise StoreCorruptError(
-            f"somebody has put a trigger on its tables ({row[0]}): drop it",
-            store,
-        )
+    for what, sql in _FOREIGN:
+        row = connection.execute(sql.encode()).fetchone()
+        if row is not None:
+            raise StoreCorruptError(
+                f"somebody has put {what} on its tables ({row[0]}): drop it",
+                store,
+            )

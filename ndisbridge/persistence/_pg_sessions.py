@@ -10,6 +10,7 @@ next session of that host, or by an operator's word.
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 import time
@@ -40,8 +41,12 @@ _SESSIONS = (
     "JOIN hosts AS h ON h.id = s.host"
 )
 OF_HOST = f"{_SESSIONS} WHERE s.host = %s ORDER BY s.id"
+_OWN = (
+    "SELECT FROM sessions WHERE id = %s AND host = %s AND pid = %s AND "
+    "program = %s AND boot_id = %s AND started = %s AND life = %s"
+)
 #: Who holds a session's own lock: the connection that it has just now.
-_HOLDER = (
+HOLDER = (
     "SELECT l.pid FROM pg_locks AS l WHERE l.locktype = 'advisory' AND "
     f"l.classid::bigint = {LOCK_SESSION >> 32} AND l.objsubid = 1 AND "
     "l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname "
@@ -67,6 +72,11 @@ class PostgresqlSessions(PostgresqlRoot):
         #: was lost, never of less.
         self._leased: set[int] = set()
         self._marked: set[int] = set()
+        #: What the row of this session says: its number may have been given
+        #: to another by a server that was set back.
+        self._own: tuple[Any, ...] = ()
+        #: The server knows this session no more.
+        self._is_forgotten = False
         try:
             with self._lock, self._errors():
                 self._store_id = self._connect()
@@ -96,15 +106,18 @@ class PostgresqlSessions(PostgresqlRoot):
             self._lock_own_host()
             self._refuse_clones()
             self._reclaim()
-            ((self.session_id,),) = self._rows(
-                "INSERT INTO sessions(host, pid, program, boot_id, started, "
-                "life) VALUES(%s, %s, %s, %s, %s, %s) RETURNING id",
+            self._own = (
                 self._host_id,
                 os.getpid(),
                 os.fsencode(program).decode(errors="replace")[:255],
                 self._boot,
                 int(time.time()),
                 self._liveness.name,
+            )
+            ((self.session_id,),) = self._rows(
+                "INSERT INTO sessions(host, pid, program, boot_id, started, "
+                "life) VALUES(%s, %s, %s, %s, %s, %s) RETURNING id",
+                *self._own,
             )
             if not self._liveness.take(self.session_id):
                 raise StoreBusyError(
@@ -133,7 +146,7 @@ class PostgresqlSessions(PostgresqlRoot):
         has noticed that its old connections are gone.
         """
         for row in self._here:
-            if row[3] == self._boot or not self._rows(f"{_HOLDER} %s", row[0]):
+            if row[3] == self._boot or not self._rows(f"{HOLDER} %s", row[0]):
                 continue
             raise StoreError(
                 f"another machine, or another boot of this one, is connected "
@@ -165,9 +178,12 @@ class PostgresqlSessions(PostgresqlRoot):
             )
         if self.session_id == 0:
             return
+        if not self._rows(_OWN, self.session_id, *self._own):
+            self._is_forgotten = True
+            return
         # The old one may still be there, and hold locks.
         self._run(
-            f"SELECT pg_terminate_backend(old.pid) FROM ({_HOLDER} %s) AS old"
+            f"SELECT pg_terminate_backend(old.pid) FROM ({HOLDER} %s) AS old"
             " WHERE old.pid <> pg_backend_pid()",
             self.session_id,
         )
@@ -225,7 +241,9 @@ class PostgresqlSessions(PostgresqlRoot):
             )
 
     def _check_session(self) -> None:
-        if all(row[0] != self.session_id for row in self._here):
+        if self._is_forgotten or all(
+            row[0] != self.session_id for row in self._here
+        ):
             raise LeaseLostError(
                 "this session was ended by another, or its host was evicted: "
                 "its leases are void, open a new one",
@@ -258,11 +276,30 @@ class PostgresqlSessions(PostgresqlRoot):
         """
 
         def once() -> None:
+            if self._is_forgotten:
+                return
             with self._transaction(lambda: self._run("BEGIN")):
                 self._run("SET LOCAL synchronous_commit = off")
                 self._run(sql, *args)
 
         self._do(once)
+
+    def _surely(self, give_back: Callable[[], None]) -> None:
+        """
+        Give back what this session has already forgotten.  It may be
+        another's by now, whatever fails, so that it must never be taken up
+        again: what is not done now is done with the next connection.
+        """
+        try:
+            give_back()
+        except StoreError:
+            self._drop()
+        except KeyboardInterrupt:
+            self._drop()
+            _thread.interrupt_main()  # once more, where it can be raised
+        except BaseException:
+            self._drop()
+            raise
 
     # -- who is alive
 

@@ -123,22 +123,18 @@ class PostgresqlStore(PostgresqlCheck):
 
     def unconfirm(self, net_luids: Sequence[int]) -> None:
         self._refuse_read_only()
+        self._check_open()
         numbers = {signed(each) for each in net_luids}
         with self._lock:
-            before = self._marked
-            self._marked = before - numbers
-            try:
-                self._giving_back(
+            self._marked -= numbers
+            self._surely(
+                lambda: self._giving_back(
                     "DELETE FROM in_use WHERE session = %s AND "
                     "net_luid = ANY(%s::bigint[])",
                     self.session_id,
                     sorted(numbers),
                 )
-            except (ServerLostError, StoreUncertainError):
-                self._drop()  # done with the next connection
-            except BaseException:
-                self._marked = before
-                raise
+            )
 
     # -- being told
 
