@@ -222,7 +222,10 @@ class JsonStore:
                 if existing is not None:
                     text = f"{each.key!r} has an identity"
                     raise p.IdentityExistsError(text, self.path, existing)
-                records[each.net_luid] = replace(
+                if each.net_luid in records:
+                    text = f"{each.net_luid:#x} is another's"
+                    raise p.IdentityConflictError(text, self.path)
+                keys[key_of(each)] = records[each.net_luid] = replace(
                     each, persistent=persistent, created=int(time.time())
                 )
             for block, mask in bits_of(sets).items():
@@ -350,7 +353,8 @@ class JsonStore:
 
     def after_fork_in_child(self):
         # The flock is of the open file, which the parent still has; and
-        # self._lock may be held by a thread that is not here.
+        # the lock may be held by a thread that is not here.
+        self._lock = threading.RLock()
         self._refusal = "it is the parent's"
         if self._lock_file >= 0:
             os.close(self._lock_file)

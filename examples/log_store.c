@@ -654,7 +654,9 @@ static ndisbridge_status read_log(log_store *store)
     /* The last record may never have been flushed, by who was killed; now
      * somebody will be told of it. */
     if (ftruncate(store->file, (off_t)store->end) != 0
-        || fdatasync(store->file) != 0)
+        || fdatasync(store->file) != 0
+        /* Who was killed may have renamed a new log only. */
+        || flush_directory(store) != 0)
         return FAILURE;
     write_mark(store);
     return SUCCESS;
@@ -713,6 +715,19 @@ static ndisbridge_status lease_blocks(void *context,
     return leave(store, status);
 }
 
+/* Non-persistent identities end with the session, that gives back their
+ * blocks last. */
+static void end_owners(log_store *store, uint16_t if_type, uint32_t block)
+{
+    for (size_t i = store->owner_count; i-- > 0;) {
+        uint64_t net_luid = store->owners[i].identity.net_luid;
+
+        if (!store->owners[i].persistent && net_luid >> 48 == if_type
+            && index_of(net_luid) >> 12 == block)
+            remove_owner(store, &store->owners[i]);
+    }
+}
+
 static ndisbridge_status return_blocks(
     void *context, uint16_t if_type, const uint32_t *blocks, uint32_t count)
 {
@@ -724,6 +739,7 @@ static ndisbridge_status return_blocks(
 
         if (page != NULL)
             page->leased = false;
+        end_owners(store, if_type, blocks[i]);
     }
     return leave(store, SUCCESS);
 }
@@ -789,9 +805,12 @@ static ndisbridge_status change(log_store *store, bool retain,
             at, retain ? MAKE : FORGET, 0, identity, sizeof *identity);
     seal(store, store->salt, store->sequence + 1, record, at);
     status = append(store, record, size);
-    if (status == SUCCESS) {
-        (void)apply(store, record + sizeof(struct record),
-            size - sizeof(struct record));
+    if (status == SUCCESS
+        && !apply(store, record + sizeof(struct record),
+            size - sizeof(struct record))) {
+        store->broken = true;
+        status = FAILURE;
+    } else if (status == SUCCESS) {
         compact_if_worth_it(store);
     }
     free(record);

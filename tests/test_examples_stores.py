@@ -6,6 +6,7 @@ failing, and its process killed at random moments.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import importlib.util
 import os
@@ -14,7 +15,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -102,6 +105,41 @@ def made_json(path: Path, count: int = 2) -> list[p.IdentityRecord]:
         for n in range(count):
             provider.identity(f"k{n}", 6, alias="x")
         return list(session.identities())
+
+
+def test_json_one_of_each_in_a_call(path: Path) -> None:
+    """Neither a key nor a NET_LUID gets two identities in one call."""
+    store = JsonStore(path)
+    store.lease_blocks(6, 0, 0, 1)
+    a, b = (
+        p.IdentityRecord("", "x", f"k{i}", i << 24 | 6 << 48, uuid.uuid4())
+        for i in (1, 2)
+    )
+    for other, error in (
+        (dataclasses.replace(b, key=a.key), p.IdentityExistsError),
+        (dataclasses.replace(b, net_luid=a.net_luid), p.IdentityConflictError),
+    ):
+        mask = (0b110).to_bytes(512, "little")
+        with pytest.raises(error):
+            store.retain([(6, [(0, mask)])], [a, other])
+    assert store.identities() == []
+    store.close()
+
+
+def test_json_child_of_a_thread_in_it(path: Path) -> None:
+    """A lock that a thread of the parent holds does not hang the child."""
+    store = JsonStore(path)
+    with store._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            store.after_fork_in_child()
+            thread = threading.Thread(target=store.close)
+            thread.start()
+            thread.join()
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    store.close()
 
 
 def test_json_damage(path: Path) -> None:
