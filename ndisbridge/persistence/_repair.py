@@ -318,11 +318,12 @@ class _SqliteRepair(SqliteSessions):
                 self._say("root", f"rows of {table} are what they were")
             return
         if before != stored:
-            # Where a page is gone, so are retained indexes that nothing
-            # else tells of, and only the root knows it.  One number that
-            # is wrong alone was flipped.  Of identities the pages tell.
+            # Where a row is gone, only the root knows it for sure: a page
+            # may hold indexes that nothing else tells of, and an index may
+            # be retained without an identity.  One number that is wrong
+            # alone was flipped.
             gone = before[0] != stored[0] and before[1] != stored[1]
-            if damaged or (gone and table == "pages"):
+            if damaged or gone:
                 after = (
                     stored[0] + after[0] - before[0],
                     signed(stored[1] + after[1] - before[1]),
