@@ -27,6 +27,7 @@ from .exceptions import (
     InterfaceNotFoundError,
     InvalidParameterError,
     NdisError,
+    ResourcesError,
     error_for,
 )
 from .net_luid import NetLuid
@@ -583,7 +584,10 @@ class Provider:
         if_index = 0
         try:
             if wants_if_index:
-                if_index = core.allocate_if_index()
+                try:
+                    if_index = core.allocate_if_index()
+                except ResourcesError as error:
+                    raise session._exhausted(0, error) from None
             record = IdentityRecord(
                 compartment=self.compartment,
                 provider=self.name,

@@ -979,6 +979,44 @@ def test_disk_fails_in_a_commit(
     assert store.check() == []
 
 
+def test_changed_by_a_handler_of_signals(
+    opened: dict, store_path: Path
+) -> None:
+    """One that interrupts a change is refused, and spoils nothing."""
+    store = open_store(opened, store_path)
+    store.lease_blocks(TUNNEL, 0, 0, 1)
+    refused = []
+
+    def handler(*_: object) -> None:
+        for call in (
+            lambda: store.retain(
+                sets_of(record_of("b", 2)), [record_of("b", 2)]
+            ),
+            lambda: store.lease_blocks(TUNNEL, 1, 1, 1),
+        ):
+            with pytest.raises(persistence.StoreError, match="already") as it:
+                call()
+            refused.append(it)
+
+    run = store._check_session
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGUSR1)
+        run()
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    store._check_session = interrupted  # type: ignore[method-assign]
+    try:
+        record = record_of("a", 1)
+        store.retain(sets_of(record), [record])
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        del store._check_session
+    assert len(refused) == 2
+    assert [each.key for each in store.identities()] == ["a"]
+    assert store.check() == []
+
+
 def test_write_the_kernel_refuses(opened: dict, store_path: Path) -> None:
     """A real error of input and output; the next session goes on."""
     store = open_store(opened, store_path)
@@ -1803,7 +1841,8 @@ def test_busy_in_a_group(
         time.sleep(0.05)
     for waited in threads.join().values():
         assert isinstance(waited, float), waited
-        assert 0.8 <= waited <= 1.2
+        # One after another they would wait 12 s.
+        assert 0.8 <= waited <= 5
     kill(process)
     assert store.identities() == []
     record = record_of("k", 50)

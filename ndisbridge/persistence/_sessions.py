@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,8 @@ class SqliteSessions(SqliteRoot):
         self.session_id = 0
         self._liveness: LockFile | None = None
         self._group = Group()
+        #: Of each thread: whether it is in a change.
+        self._inside = threading.local()
         super().__init__(
             path,
             busy_timeout=busy_timeout,
@@ -166,6 +169,8 @@ class SqliteSessions(SqliteRoot):
                     raise StorePermissionError(
                         "it was opened to be read only", self.path
                     )
+                if self._connection.in_transaction:
+                    raise self._reentered()
                 try:
                     try:
                         self._begin(durable=durable, wait=False)
@@ -201,7 +206,10 @@ class SqliteSessions(SqliteRoot):
         ``run([part])``, in one transaction with what other threads want at
         the same time.  It fails or is done alone, all the same.
         """
+        if getattr(self._inside, "change", False):
+            raise self._reentered()
         change = Change(run, part, durable)
+        self._inside.change = True
         try:
             self._group.join(change)
             if not change.is_over:
@@ -210,8 +218,17 @@ class SqliteSessions(SqliteRoot):
         except BaseException:
             self._group.leave(change)
             raise
+        finally:
+            self._inside.change = False
         if change.error is not None:
             raise change.error
+
+    def _reentered(self) -> StoreError:
+        return StoreError(
+            "this thread is changing it already: a handler of signals, or "
+            "of garbage, may not",
+            self.path,
+        )
 
     def _lead(self, leader: Change) -> None:
         try:
@@ -354,4 +371,5 @@ class SqliteSessions(SqliteRoot):
         """Let go of the lock's descriptor; leak the connection."""
         super().after_fork_in_child()
         self._group = Group()
+        self._inside = threading.local()
         self._unlock()
