@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Processes on one SQLite store are killed at random moments; what they were
-told is kept is kept, and nothing else is.  ``NDISBRIDGE_KILLS`` says how
+Processes on one store, of SQLite or PostgreSQL, are killed at random moments;
+what they were told is kept is kept, and nothing else is.  ``NDISBRIDGE_KILLS`` says how
 often.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,15 @@ SOAK = Path(__file__).parent / "soak"
 KILLS = os.environ.get("NDISBRIDGE_KILLS", "200")
 
 
-def kill9(*arguments: str) -> tuple[int, dict]:
+def kill9(*arguments: str, script: str = "kill9.py") -> tuple[int, dict]:
     """Exit status and result of the proof."""
     done = subprocess.run(
-        [sys.executable, SOAK / "kill9.py", *arguments],
+        [sys.executable, SOAK / script, *arguments],
         capture_output=True,
         text=True,
     )
+    if "NoServerError" in done.stderr and not os.environ.get("CI"):
+        pytest.skip("no PostgreSQL server here")
     begin = done.stdout.find("{")
     assert begin >= 0, done.stderr
     return done.returncode, json.loads(done.stdout[begin:])
@@ -48,6 +51,27 @@ def test_a_witness_that_is_early_is_found() -> None:
     status, result = kill9("--rounds", "80", "--control", "swapped")
     assert status == 1
     assert "lost" in result["failures"][0]
+
+
+def test_killed_hosts_of_postgresql() -> None:
+    """50 kills of 4 hosts: nothing is lost, given twice or leaked."""
+    pytest.importorskip("psycopg")
+    kills = str(max(4, int(KILLS) // 4))
+    status, result = kill9("--rounds", kills, script="kill9_postgresql.py")
+    assert result["failures"] == []
+    assert status == 0
+    assert result["counts"]["kills"] >= int(kills)
+    assert result["counts"]["acknowledged"] > int(kills)
+
+
+def test_an_early_witness_of_postgresql_is_found() -> None:
+    """A control, as above."""
+    pytest.importorskip("psycopg")
+    status, result = kill9(
+        "--rounds", "80", "--control", "swapped", script="kill9_postgresql.py"
+    )
+    assert status == 1
+    assert re.search("lost|leaked|twice", result["failures"][0])
 
 
 @pytest.mark.parametrize(

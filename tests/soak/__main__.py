@@ -52,6 +52,18 @@ PROOFS = {
             ),
         ),
     ),
+    "kill9-postgresql": Proof(
+        "kill9_postgresql.py",
+        ("--rounds", "1000"),
+        (("kills", "kills"),),
+        (
+            (
+                "the witness is ahead of the store",
+                ("--rounds", "40", "--control", "swapped"),
+                True,
+            ),
+        ),
+    ),
     "faults": Proof(
         "faults.py",
         (),

@@ -193,7 +193,7 @@ class SwappedWitness(churn.Witness):
             super().write(what.replace("?", "!"), *words[1:])
 
 
-def start(store: Path, witness: Path, seed: int, control: str) -> int:
+def start(store: Path | str, witness: Path, seed: int, control: str) -> int:
     """A process that works until it is killed; forked, as we are warm."""
     pid = os.fork()
     if pid:
