@@ -64,6 +64,23 @@ PROOFS = {
             ),
         ),
     ),
+    "hosts": Proof(
+        "hosts.py",
+        ("--seconds", "1800"),
+        (
+            ("crash", "crashes"),
+            ("cut", "cuts"),
+            ("freeze", "freezes"),
+            ("evict", "evictions"),
+        ),
+        (
+            (
+                "leases vanish unseen",
+                ("--seconds", "10", "--control", "forget"),
+                True,
+            ),
+        ),
+    ),
     "faults": Proof(
         "faults.py",
         (),
