@@ -945,6 +945,21 @@ def test_anybody_may_notify(
     assert list(listening) == []
 
 
+def test_error_that_is_seen_at_once(
+    store: Callable[..., PostgresqlStore],
+) -> None:
+    """What aborts a round trip is told, and not that it was aborted."""
+    one = store()
+    for pause in (0, 0.3):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            with one._one_trip() as db:
+                db.execute("SELECT 1/0")
+                for _ in range(3):
+                    time.sleep(pause)  # it is answered, or not yet
+                    db.execute("SELECT 1")
+        assert one.find("", "", "") is None
+
+
 def test_server_that_forgets(
     server: Any, database: str, store: Callable[..., PostgresqlStore]
 ) -> None:

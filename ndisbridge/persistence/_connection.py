@@ -16,6 +16,7 @@ import apsw
 
 from . import _files, _schema, _snapshot
 from ._damage import reading
+from ._rules import Rules
 from .errors import (
     IdentityConflictError,
     StoreError,
@@ -24,7 +25,7 @@ from .errors import (
 )
 
 
-class SqliteConnection:
+class SqliteConnection(Rules):
     """One connection to a store's file, or to a snapshot of it."""
 
     def __init__(

@@ -240,20 +240,9 @@ class SqliteIdentities(SqlitePages):
             )
 
     def _update_one(self, net_luid: int, values: Mapping[str, Any]) -> None:
-        stored = self._find("net_luid = ?", signed(net_luid))
-        if stored is None:
-            raise NotRetainedError(
-                f"no identity has NET_LUID 0x{net_luid:016x}", self.path
-            )
-        if not set(values) <= {"alias", "attributes", "if_index"} or (
-            stored.if_index_owned
-            and values.get("if_index", stored.if_index) != stored.if_index
-        ):
-            raise IdentityConflictError(
-                "only its alias, its attributes and a kernel's ifIndex can "
-                "change",
-                self.path,
-            )
+        stored = self._changeable(
+            self._find("net_luid = ?", signed(net_luid)), net_luid, values
+        )
         # The owner of a non-persistent one may be another session.
         ((owner, before),) = self._rows(
             "SELECT owner, checksum FROM identities WHERE net_luid = ?",
@@ -271,20 +260,11 @@ class SqliteIdentities(SqlitePages):
         self, record: IdentityRecord, persistent: bool
     ) -> IdentityRecord:
         """Delete its row, and return what the row said."""
-        stored = self._find("net_luid = ?", signed(record.net_luid))
-        if stored is None or stored.interface_guid != record.interface_guid:
-            raise NotRetainedError(
-                f"{record.key!r} of {record.provider!r} is released already",
-                self.path,
-            )
+        stored = self._same(
+            self._find("net_luid = ?", signed(record.net_luid)), record
+        )
         owner = self._owner(stored.net_luid)
-        if owner != (None if persistent else self.session_id):
-            raise NotRetainedError(
-                f"{record.key!r} of {record.provider!r} "
-                + ("lasts" if owner is None else "ends with its session")
-                + ": look it up again",
-                self.path,
-            )
+        self._refuse_owner(owner, record, persistent)
         self._refuse_holder(stored.net_luid, stored.in_use_by, stored.key)
         self._connection.execute(
             "DELETE FROM in_use WHERE net_luid = ?", (signed(stored.net_luid),)
@@ -323,21 +303,6 @@ class SqliteIdentities(SqlitePages):
             )
 
     # -- in use
-
-    def _refuse_holder(
-        self, net_luid: int, holder: SessionInfo | None, what: str
-    ) -> None:
-        if holder is None:
-            return
-        by, where = f"{holder}", "there"
-        if holder.session_id == self.session_id:
-            by, where = "this session", "first"
-        raise IdentityInUseError(
-            f"{what!r} (NET_LUID 0x{net_luid:016x}) is registered by {by}: "
-            f"deregister it {where}",
-            self.path,
-            holder,
-        )
 
     def _in_sets(
         self, sets: Sequence[IndexSet], table: str

@@ -11,7 +11,7 @@ from typing import Any
 from . import _rows
 from ._rows import page_id
 from ._sessions import SqliteSessions
-from .errors import AlreadyRetainedError, LeaseLostError, NotRetainedError
+from .errors import LeaseLostError
 from .records import IndexSet, SessionInfo
 
 _BLOCKS = 4096
@@ -169,24 +169,6 @@ class SqlitePages(SqliteSessions):
         index = (net_luid >> 24) & 0xFFFFFF
         bits = self._page(net_luid >> 48, index >> 12)
         return _rows.bit_is_set(bits, index)
-
-    def _set_bits(self, number: int, before: int, mask: int) -> int:
-        if before & mask:
-            raise AlreadyRetainedError(
-                f"an index of IfType {number >> 12}, block {number & 4095} "
-                "is retained already",
-                self.path,
-            )
-        return before | mask
-
-    def _clear_bits(self, number: int, before: int, mask: int) -> int:
-        if before & mask != mask:
-            raise NotRetainedError(
-                f"an index of IfType {number >> 12}, block {number & 4095} "
-                "is not retained",
-                self.path,
-            )
-        return before & ~mask
 
     def _change_pages(
         self,

@@ -21,6 +21,7 @@ from . import _pg_schema, _pg_url
 from ._damage import reading
 from ._pg_errors import SilentError, said, typed
 from ._pg_link import Connection, connect
+from ._rules import Rules
 from .errors import (
     IdentityConflictError,
     ServerLostError,
@@ -34,7 +35,7 @@ _T = TypeVar("_T")
 _PAUSE = 0.2
 
 
-class PostgresqlConnection:
+class PostgresqlConnection(Rules):
     """The connection, made again when it is lost."""
 
     def __init__(self, url: str) -> None:
@@ -207,11 +208,15 @@ class PostgresqlConnection:
         what else it meets when the connection is lost.
         """
         failure: psycopg.Error | None = None
-        with self._db.pipeline():
-            try:
-                yield self._db
-            except psycopg.Error as error:
-                failure = error
+        try:
+            with self._db.pipeline():
+                try:
+                    yield self._db
+                except psycopg.Error as error:
+                    failure = error
+        except psycopg.errors.PipelineAborted as error:
+            # It follows from what has failed before.
+            failure = failure or error
         if failure is not None:
             raise failure
 

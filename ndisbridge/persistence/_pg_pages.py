@@ -12,9 +12,7 @@ from . import _rows
 from ._pg_leases import BLOCKS, PostgresqlLeases, scoped
 from ._rows import page_id, signed
 from .errors import (
-    AlreadyRetainedError,
     LeaseLostError,
-    NotRetainedError,
 )
 from .records import IndexSet
 
@@ -77,24 +75,6 @@ class PostgresqlPages(PostgresqlLeases):
             )
             for scope, number, bits, checksum in rows
         }
-
-    def _set_bits(self, number: int, before: int, mask: int) -> int:
-        if before & mask:
-            raise AlreadyRetainedError(
-                f"an index of IfType {number >> 12}, block {number & 4095} "
-                "is retained already",
-                self.path,
-            )
-        return before | mask
-
-    def _clear_bits(self, number: int, before: int, mask: int) -> int:
-        if before & mask != mask:
-            raise NotRetainedError(
-                f"an index of IfType {number >> 12}, block {number & 4095} "
-                "is not retained",
-                self.path,
-            )
-        return before & ~mask
 
     def _change_pages(
         self,
