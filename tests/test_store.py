@@ -162,6 +162,17 @@ def test_identity_survives(store_path: Path) -> None:
         assert session.store.check() == []
 
 
+def test_many_processes_make_it_at_once(tmp_path: Path) -> None:
+    """Whoever is first makes it; nobody is refused."""
+    worker = Path(__file__).parent / "workers" / "open_at_once.py"
+    done = subprocess.run(
+        [sys.executable, worker, tmp_path, "30", "8"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_leases_are_disjoint(store_path: Path) -> None:
     """No block is leased by two sessions; what is returned can be had."""
     one, two = SqliteStore(store_path), SqliteStore(store_path)

@@ -76,7 +76,9 @@ class SqliteConnection(Rules):
                     "it can't be opened for writing: check its owner and mode",
                     self.path,
                 )
-            _schema.prepare(self._connection, self.path, self._transaction)
+            _schema.prepare(
+                self._connection, self.path, self._busy_ms, self._transaction
+            )
             self._check_in_place()
         except BaseException:
             self._connection.close(True)

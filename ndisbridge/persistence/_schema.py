@@ -5,6 +5,7 @@ The tables of a SQLite store, and opening a connection that can be trusted.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from errno import EDQUOT, ENOSPC
 from typing import Any
@@ -181,14 +182,16 @@ def check(connection: apsw.Connection, path: str) -> bool:
         StoreVersionError: A newer one.
         StoreCorruptError: Another one.
     """
-    application = value(connection, "PRAGMA application_id")
-    version = value(connection, "PRAGMA user_version")
-    schema = connection.execute(
-        "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE "
-        "'sqlite\\_%' ESCAPE '\\'"
-    )
-    with reading(path):
-        found = dict(schema)
+    # One snapshot: another process may be making the tables.
+    with connection:
+        application = value(connection, "PRAGMA application_id")
+        version = value(connection, "PRAGMA user_version")
+        schema = connection.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE "
+            "'sqlite\\_%' ESCAPE '\\'"
+        )
+        with reading(path):
+            found = dict(schema)
     if not found and application == 0 and version == 0:
         return False
     if application != APPLICATION_ID:
@@ -220,13 +223,35 @@ def create(connection: apsw.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
+def _write_ahead(connection: apsw.Connection, timeout_ms: int) -> str:
+    """
+    The journal mode that asking for write-ahead logging gives.
+
+    Two that make a file's first change of mode at once are refused without
+    a call of SQLite's busy handler, as each reads what the other would
+    write; one of them succeeds if both try again.
+    """
+    deadline = time.monotonic() + timeout_ms / 1000
+    while True:
+        try:
+            return str(value(connection, "PRAGMA journal_mode = WAL"))
+        except apsw.BusyError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.002)
+
+
 def prepare(
     connection: apsw.Connection,
     path: str,
+    timeout_ms: int,
     transaction: Callable[[], Any],
 ) -> None:
-    """Bring a connection for writing, and its file, into shape."""
-    journal = value(connection, "PRAGMA journal_mode = WAL")
+    """
+    Bring a connection for writing, and its file, into shape; another process
+    that does the same is waited for.
+    """
+    journal = _write_ahead(connection, timeout_ms)
     if journal != "wal":
         raise StoreError(
             f"SQLite refuses write-ahead logging there ({journal})", path
