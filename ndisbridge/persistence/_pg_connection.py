@@ -46,6 +46,8 @@ class PostgresqlConnection(Rules):
         self.host = self._target.host
         self._lock = threading.RLock()
         self._closed = False
+        #: A thread is in a call: it has the lock.
+        self._inside = False
         self._connection: Connection | None = None
         #: Not before is it connected again, after it could not be.
         self._again = 0.0
@@ -113,7 +115,7 @@ class PostgresqlConnection(Rules):
         last time is made again, and the work begun again, once: nothing of
         it has been committed.
         """
-        with self._lock, self._errors():
+        with self._alone(), self._errors():
             self._check_open()
             fresh = self._connection is None
             while True:
@@ -130,6 +132,22 @@ class PostgresqlConnection(Rules):
                 finally:
                     if not self._is_sound():
                         self._drop()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One call at a time, and none inside another of its thread."""
+        with self._lock:
+            if self._inside:
+                raise StoreError(
+                    "this thread is using it already: a handler of signals, "
+                    "or of garbage, may not",
+                    self.path,
+                )
+            self._inside = True
+            try:
+                yield
+            finally:
+                self._inside = False
 
     def _reconnect(self) -> None:
         """Of threads that have waited for one attempt, not each tries."""

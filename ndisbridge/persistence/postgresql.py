@@ -37,6 +37,7 @@ from typing import Any
 from ._pg_changes import IdentityChange, changes
 from ._pg_check import PostgresqlCheck
 from ._rows import signed
+from ._rules import refuse_doubles
 from .errors import ServerLostError, StoreUncertainError
 from .records import IdentityRecord, IndexSet
 
@@ -69,6 +70,7 @@ class PostgresqlStore(PostgresqlCheck):
         persistent: bool = True,
         updates: Sequence[tuple[int, Mapping[str, Any]]] = (),
     ) -> None:
+        refuse_doubles(sets, identities, self.path)
         now = int(time.time())
 
         def work() -> None:
@@ -96,6 +98,8 @@ class PostgresqlStore(PostgresqlCheck):
         *,
         persistent: bool = True,
     ) -> None:
+        refuse_doubles(sets, identities, self.path)
+
         def work() -> None:
             released = [
                 self._release_identity(record, persistent)

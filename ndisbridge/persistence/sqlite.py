@@ -30,6 +30,7 @@ from ._check import check_store, collect_stats
 from ._contents import SqliteContents
 from ._damage import reading
 from ._rows import signed
+from ._rules import refuse_doubles
 from ._transfer import Progress, no_progress
 from .errors import StoreCorruptError
 from .records import IdentityRecord, IndexSet, Problem, StoreStats
@@ -86,6 +87,7 @@ class SqliteStore(SqliteContents):
         As :meth:`Store.retain`.  Flushed if persistent, or if one of the
         updated lasts; else not.
         """
+        refuse_doubles(sets, identities, self.path)
         self._change_rows(
             self._retain_lasting if persistent else self._retain_passing,
             (sets, identities, updates),
@@ -127,6 +129,7 @@ class SqliteStore(SqliteContents):
         persistent: bool = True,
     ) -> None:
         """As :meth:`Store.release`.  Flushed if persistent, else not."""
+        refuse_doubles(sets, identities, self.path)
         self._change(
             self._release_all,
             (sets, identities, persistent),
