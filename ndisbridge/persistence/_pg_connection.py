@@ -46,7 +46,7 @@ class PostgresqlConnection(Rules):
         self.host = self._target.host
         self._lock = threading.RLock()
         self._closed = False
-        #: A thread is in a call: it has the lock.
+        #: A thread is in a transaction: it has the lock.
         self._inside = False
         self._connection: Connection | None = None
         #: Not before is it connected again, after it could not be.
@@ -115,8 +115,9 @@ class PostgresqlConnection(Rules):
         last time is made again, and the work begun again, once: nothing of
         it has been committed.
         """
-        with self._alone(), self._errors():
+        with self._lock, self._errors():
             self._check_open()
+            self._refuse_inside()
             fresh = self._connection is None
             while True:
                 try:
@@ -133,21 +134,14 @@ class PostgresqlConnection(Rules):
                     if not self._is_sound():
                         self._drop()
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One call at a time, and none inside another of its thread."""
-        with self._lock:
-            if self._inside:
-                raise StoreError(
-                    "this thread is using it already: a handler of signals, "
-                    "or of garbage, may not",
-                    self.path,
-                )
-            self._inside = True
-            try:
-                yield
-            finally:
-                self._inside = False
+    def _refuse_inside(self) -> None:
+        """What comes in the middle of a transaction would end it."""
+        if self._inside:
+            raise StoreError(
+                "this thread is changing it already: a handler of signals, "
+                "or of garbage, may not",
+                self.path,
+            )
 
     def _reconnect(self) -> None:
         """Of threads that have waited for one attempt, not each tries."""
@@ -187,12 +181,19 @@ class PostgresqlConnection(Rules):
         Raises:
             StoreUncertainError: The connection was lost in the commit.
         """
+        self._inside = True
         try:
-            begin()
-            yield
-        except BaseException:
-            self._roll_back()
-            raise
+            try:
+                begin()
+                yield
+            except BaseException:
+                self._roll_back()
+                raise
+            self._commit()
+        finally:
+            self._inside = False
+
+    def _commit(self) -> None:
         try:
             self._db.execute("COMMIT")
         except BaseException as error:
