@@ -366,7 +366,7 @@ def as_nobody(
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     name, text = done.stdout.split("\n", 1)
     return name, text
