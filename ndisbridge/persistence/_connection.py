@@ -122,6 +122,9 @@ class SqliteConnection(Rules):
         return _Errors(self)
 
     def _typed(self, error: apsw.Error) -> StoreError:
+        before = error.__context__
+        if isinstance(error, apsw.SQLError) and isinstance(before, apsw.Error):
+            error = before  # after it there was nothing to roll back
         errno = 0
         connection = getattr(self, "_connection", None)
         if connection is not None and isinstance(error, apsw.IOError):
