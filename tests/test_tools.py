@@ -11,6 +11,7 @@ import os
 import pty
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -715,6 +716,72 @@ def test_no_room_for_a_backup(
     with pytest.raises(persistence.StoreError, match=r"copy\.db"):
         with _backup._copying(connection, "a.db", "copy.db"):
             raise apsw.IOError("disk")
+
+
+@pytest.fixture
+def chattr(
+    tmp_path: Path, need: Callable[[str], str], missing: Callable
+) -> Iterator[Callable[..., None]]:
+    """``chattr("+i", path)``: what not even root may change."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    command = need("chattr")
+    given: list[tuple[str, str]] = []
+
+    def chattr(mode: str, path: str | Path) -> None:
+        done = subprocess.run([command, mode, path], capture_output=True)
+        if done.returncode != 0:
+            missing("no attributes of files here")
+        given.append((mode.replace("+", "-"), str(path)))
+
+    yield chattr
+    for mode, path in given:
+        subprocess.run([command, mode, path], check=True)
+
+
+def test_a_name_that_cannot_be_given(
+    tmp_path: Path, chattr: Callable[..., None]
+) -> None:
+    """The name that was taken for it is given back, and the error told."""
+    target = tmp_path / "copy.db"
+    with pytest.raises(persistence.StorePermissionError, match="written"):
+        with _backup.appearing(str(target), 0o600) as temporary:
+            # It can neither be linked nor renamed, nor removed.
+            chattr("+i", temporary)
+    assert not os.path.lexists(target)
+    assert os.listdir(tmp_path) == [Path(temporary).name]
+
+
+def test_backup_into_what_takes_no_files(
+    small: Path, tmp_path: Path, chattr: Callable[..., None]
+) -> None:
+    """A directory that must not change."""
+    place = tmp_path / "place"
+    place.mkdir()
+    chattr("+i", place)
+    with pytest.raises(persistence.StorePermissionError, match=r"copy\.db"):
+        SqliteStore.back_up(small, place / "copy.db")
+    assert os.listdir(place) == []
+
+
+def test_a_directory_that_cannot_be_flushed(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy is there then, and the error says so."""
+    target = tmp_path / "copy.db"
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(5, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(persistence.StoreError, match="it is there, but"):
+        SqliteStore.back_up(small, target)
+    monkeypatch.undo()
+    assert SqliteStore.check_snapshot(target) == []
+    assert sorted(os.listdir(tmp_path)) == ["copy.db", "store"]
 
 
 def test_backup_by_a_reader(small: Path) -> None:

@@ -206,13 +206,13 @@ def prepare(path: str) -> None:
     # made the file did not come so far.
     try:
         if os.stat(path).st_size == 0:
-            _flush_directory(directory)
-            _flush_directory(os.path.dirname(directory))
+            flush_directory(directory)
+            flush_directory(os.path.dirname(directory))
     except OSError as error:
         raise refusal(error, "its directory can't be flushed", path) from error
 
 
-def _flush_directory(directory: str) -> None:
+def flush_directory(directory: str) -> None:
     """A new name in it outlives a power cut."""
     try:
         descriptor = os.open(
