@@ -1728,7 +1728,10 @@ def test_threads_share_a_commit(
         threads.start(
             "passing", lambda: store.retain((), (), persistent=False)
         )
-        threads.start("type", lambda: store.retain(5, ()))
+        ((if_type, _),) = sets_of(bare)
+        threads.start(
+            "type", lambda: store.retain([(if_type, [(0, None)])], ())
+        )
         until(lambda: waiting(store) == 35)
     results = threads.join()
     assert {name for name, each in results.items() if each is None} == {
