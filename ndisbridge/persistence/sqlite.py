@@ -52,7 +52,9 @@ class SqliteStore(SqliteContents):
         path: The file; it and its directory (one level) are made if they
             are not there, for their owner only.
         busy_timeout: Seconds to wait for another process before
-            StoreBusyError.
+            StoreBusyError.  When the system refuses every lock on the
+            readers' file, which is no matter of being busy, SQLite tries
+            for about 10 seconds.
         read_only: Read a snapshot taken now: for a user who may not write.
             Only looking up, checking and counting work then.
         synchronous: ``"full"``: what is called durable survives a power cut
