@@ -99,6 +99,13 @@ class Bench:
             with contextlib.suppress(Exception):
                 store.close()
 
+    def _let_go(self) -> None:
+        """Closing could wait for ever; a child of fork() never does."""
+        for store in self._opened:
+            with contextlib.suppress(Exception):
+                store.after_fork_in_child()
+        self._opened.clear()
+
     # -- what the session does for a store
 
     def record(
@@ -220,8 +227,7 @@ class Bench:
             for thread in threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
             if any(thread.is_alive() for thread in threads):
-                # Closing the store could wait for ever, too.
-                self._opened.clear()
+                self._let_go()
                 must(False, "a thread is stuck")
             must(not errors, f"{errors!r:.300}")
 
