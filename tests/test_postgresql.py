@@ -482,6 +482,28 @@ def test_run_directory(
 # -- beginning
 
 
+def test_reader_makes_nothing(
+    server: Any, database: str, url: Callable[..., str]
+) -> None:
+    """A database that is no store is left as it is, and named."""
+    with pytest.raises(
+        persistence.StoreNotFoundError,
+        match=f"database '{database}'.*URL.*store create",
+    ):
+        PostgresqlStore(url(), read_only=True)
+    schemas = "SELECT 1 FROM pg_namespace WHERE nspname = 'ndisbridge'"
+    assert sql(server, database, schemas) == []
+    for _ in range(2):
+        name = PostgresqlStore.create(url())
+        assert name == f"postgresql:///{database}?host={server.directory}"
+    with contextlib.closing(PostgresqlStore(url(), read_only=True)) as made:
+        assert made.check() == []
+    assert sql(server, database, "SELECT name FROM ndisbridge.hosts") == []
+    sql(server, database, "UPDATE ndisbridge.meta SET version = 0")
+    with pytest.raises(persistence.StoreVersionError, match="older"):
+        PostgresqlStore(url(), read_only=True)
+
+
 def test_ten_open_a_fresh_database(
     server: Any, database: str, url: Callable[..., str]
 ) -> None:
@@ -564,6 +586,101 @@ def test_forgetful_server(
         store()
     finally:
         sql(server, "postgres", "ALTER ROLE postgres RESET ALL")
+
+
+@contextlib.contextmanager
+def role_has(server: Any, **settings: str) -> Iterator[None]:
+    """The role of the tests, with other defaults for a while."""
+    try:
+        for name, value in settings.items():
+            sql(
+                server, "postgres", f"ALTER ROLE postgres SET {name} = {value}"
+            )
+        yield
+    finally:
+        sql(server, "postgres", "ALTER ROLE postgres RESET ALL")
+
+
+def test_other_defaults(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """What the protocol needs is set, whatever a role has for defaults."""
+    sql(
+        server,
+        database,
+        "CREATE SCHEMA evil; CREATE TABLE evil.hosts(); "
+        "CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text "
+        "LANGUAGE plpgsql AS 'BEGIN RAISE division_by_zero; END'; "
+        "CREATE FUNCTION evil.current_setting(text) RETURNS text "
+        "LANGUAGE sql AS 'SELECT $1'",
+    )
+    try:
+        with role_has(
+            server,
+            default_transaction_isolation="serializable",
+            search_path="evil, pg_catalog",
+            statement_timeout="0",
+            lock_timeout="0",
+            idle_in_transaction_session_timeout="0",
+            synchronous_commit="off",
+        ):
+            one = store()
+            for name, value in {
+                "transaction_isolation": "read committed",
+                "search_path": "pg_catalog,ndisbridge,pg_temp",
+                "statement_timeout": "30s",
+                "lock_timeout": "5s",
+                "idle_in_transaction_session_timeout": "30s",
+                "synchronous_commit": "on",
+            }.items():
+                found = one._db.execute(f"SHOW {name}").fetchone()
+                assert found == (value,), name
+            assert len(one.lease_blocks(TUNNEL, 0, 4095, 3)) == 3
+            one.retain([(TUNNEL, [(0, b"\1" + bytes(511))])], [])
+            assert one.check() == []
+    finally:
+        sql(server, database, "DROP SCHEMA evil CASCADE")
+    with role_has(server, session_replication_role="replica"):
+        with pytest.raises(ndis.StoreError, match="session_replication_role"):
+            store()
+
+
+def test_session_is_not_ended_for_silence(
+    server: Any, store: Callable[..., PostgresqlStore]
+) -> None:
+    """A default of newer servers would let the host look dead."""
+    ((version,),) = sql(server, "postgres", "SHOW server_version_num")
+    if int(version) < 140000:
+        pytest.skip("the server has no idle_session_timeout")
+    with role_has(server, idle_session_timeout="'100ms'"):
+        one = store()
+        time.sleep(0.5)
+        assert one._db.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_pooler_that_drops_options(
+    url: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the URL asks for, where it is ours to set, is set all the same."""
+    connect = psycopg.Connection.connect.__func__
+
+    def dropping(kind: Any, *args: Any, **options: Any) -> Any:
+        options.pop("options", None)
+        return connect(kind, *args, **options)
+
+    monkeypatch.setattr(_pg_link.Connection, "connect", classmethod(dropping))
+    asked = (
+        "-c%20synchronous_commit%3Dremote_apply%20--lock-timeout%3D7s%20"
+        "-csearch_path%3Devil%20-c%20work_mem%3D5MB"
+    )
+    made = PostgresqlStore(url(options=asked))
+    with contextlib.closing(made):
+        for name, value in {
+            "synchronous_commit": "remote_apply",
+            "lock_timeout": "7s",
+            "search_path": "pg_catalog,ndisbridge,pg_temp",
+        }.items():
+            assert made._db.execute(f"SHOW {name}").fetchone() == (value,)
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
@@ -664,9 +781,21 @@ def test_url() -> None:
     assert target.parameters["host"] == "/tmp/s"
     assert target.name == "postgresql:///x?host=/tmp/s"
     assert SECRET not in repr(target)
-    plain = _pg_url.parse("postgresql://db:5433/x")
+    plain = _pg_url.parse("postgresql://db:5433/x?ndis_host=a")
     assert plain.name == "postgresql://db:5433/x"
-    assert plain.host == Path("/etc/machine-id").read_text().strip()
+
+
+def test_machine_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It names the host, unless the image was never started."""
+    file = tmp_path / "machine-id"
+    monkeypatch.setattr(_pg_url, "_MACHINE_ID", str(file))
+    for text in (None, "", "uninitialized\n", "\udcff"):
+        if text is not None:
+            file.write_text(text, errors="surrogateescape")
+        with pytest.raises(ndis.StoreError, match="ndis_host=NAME"):
+            _pg_url.parse("postgresql://db/x")
+    file.write_text("0123456789abcdef" * 2 + "\n")
+    assert _pg_url.parse("postgresql://db/x").host == "0123456789abcdef" * 2
 
 
 @pytest.mark.parametrize(
@@ -1094,7 +1223,45 @@ def test_changes(session: Callable[..., ndis.Session]) -> None:
         for kind in ("made", "changed", "released")
     ]
     listening.close()
+    listening.close()
     assert list(b.store.changes(timeout=0.1)) == []
+
+
+def test_changes_are_let_go_of(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """Its connection goes with it, whether anything was read or not."""
+    one = store()
+
+    def connections() -> int:
+        ((count,),) = sql(
+            server,
+            database,
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+            "'ndisbridge'",
+        )
+        return int(count)
+
+    wait_for(lambda: connections() == 1)
+    unread = one.changes()
+    with one.changes(), one.changes(timeout=0) as ended:
+        assert connections() == 4
+        assert list(ended) == []
+        wait_for(lambda: connections() == 3)
+    unread.close()
+    wait_for(lambda: connections() == 1)
+    assert list(unread) == []
+
+
+def test_changes_that_are_told_early(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """What comes with the answer to something else is not lost."""
+    with store().changes(timeout=1) as listening:
+        listening._connection.execute(
+            """NOTIFY ndisbridge_identities, '["a", "", "p", "k", "made"]'"""
+        )
+        assert [each.key for each in listening] == ["k"]
 
 
 def test_changes_end_with_the_server(
@@ -1212,3 +1379,26 @@ def test_missing_rows_are_found_after_an_unclean_end(
     sql(server, database, "DELETE FROM ndisbridge.identities")
     with pytest.raises(persistence.StoreCorruptError, match="root"):
         store()
+
+
+def test_root_is_verified_patiently(
+    server: Any,
+    database: str,
+    url: Callable[..., str],
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long that takes, as for a store of many millions."""
+    store().close()
+    kill(in_process(url(), ""))
+    monkeypatch.setitem(_pg_link._PREFERRED, "statement_timeout", "1s")
+    monkeypatch.setattr(_pg_link.Connection, "patience", 2.0)
+    with psycopg.connect(server.url(database)) as other:
+        other.execute("LOCK TABLE ndisbridge.pages")
+        timer = threading.Timer(3, other.rollback)
+        timer.start()
+        one = store()
+        timer.join()
+    found = one._db.execute("SHOW statement_timeout").fetchone()
+    assert found == ("1s",)
+    assert one._db.patience == 2.0

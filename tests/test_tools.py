@@ -1207,6 +1207,7 @@ ON_STORES = [
     ["reserve", "x", "--provider", "p"],
     ["release", "x", "-y"],
     ["query", "nothing", "GEN_ALIAS"],
+    ["store", "create"],
     ["store", "check"],
     ["store", "check", "--repair"],
     ["store", "stats"],
@@ -1216,7 +1217,9 @@ ON_STORES = [
 ]
 
 
-@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/x", "odd://x/y.db"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://127.0.0.1:1/x?ndis_host=a", "odd://x/y.db"]
+)
 def test_url_is_no_path(
     url: str,
     tmp_path: Path,
@@ -1248,12 +1251,12 @@ def server() -> Iterator[Any]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    try:
-        module.programs()
-    except module.NoServerError as error:
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(str(error))
-    with module.running() as started:
+    with contextlib.ExitStack() as stack:
+        try:
+            started = stack.enter_context(module.running())
+        except module.NoServerError as error:
+            missing = pytest.fail if os.environ.get("CI") else pytest.skip
+            missing(str(error))
         yield started
 
 
@@ -1393,6 +1396,12 @@ def test_commands_on_postgresql(
 ) -> None:
     """Commands serve a store that is no file; what can't says what can."""
     url = database("one")
+    for arguments in ("check",), ("stats",), ("export",), ("evict", "x"):
+        done = command("store", *arguments, store=url, code=3)
+        assert b"there is no store in the database" in done.stderr
+    command("list", store=url, code=3)
+    done = command("store", "create", store=url)
+    assert done.stderr.endswith(b": ready\n")
     command("store", "import", "-", store=url, stdin=export_of(small))
     done = command("list", "--compartment", "t", store=url)
     assert b"identities in postgresql://" in done.stderr

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Commands on the store itself: check, stats, export, import, backup, evict.
+Commands on the store itself: create, check, stats, export, import, backup,
+evict.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .options import output_option, store_option
 from .output import count_of, json_text, show_rows
 from .progress import Progress
 from .stores import (
+    create_store,
     evict_host,
     examine_store,
     export_mode,
@@ -40,6 +42,24 @@ from .streams import note, printable, write
 @click.group()
 def store() -> None:
     """Look after the store itself."""
+
+
+@store.command()
+@store_option
+def create(store: str | None) -> None:
+    """Make the store, or bring one of an older version up to date.
+
+    One that is there and up to date stays as it is. Whatever adds to a store
+    makes it too; this is for the owner of the tables of a PostgreSQL store,
+    whose programs use a role that may not make any.
+
+    \b
+    Example:
+      ndisbridge store create --store postgresql://owner@db/ndis
+    """
+    with Progress("creating"):
+        name = create_store(store)
+    note(f"{name}: ready")
 
 
 # -- what is in it

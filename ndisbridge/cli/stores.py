@@ -110,6 +110,12 @@ def is_url(given: str) -> bool:
 
 def _open_url(url: str) -> WholeStore:
     """A live store: a server shows everybody the same anyway."""
+    if url.startswith(_POSTGRESQL):
+        _import_psycopg()
+        from ..persistence.postgresql import PostgresqlStore
+
+        # Without a session, and without making a store of what is none.
+        return PostgresqlStore(url, read_only=True)
     store = open_store(url)
     if not (hasattr(store, "check") and hasattr(store, "stats")):
         store.close()
@@ -163,6 +169,18 @@ def store_to_look_after(given: str | None) -> Iterator[WholeStore]:
 
 
 # -- tools
+
+
+def create_store(given: str | None) -> str:
+    """Make a store, or bring it to this version; what it is called."""
+    path = _store_to_write(given)
+    if path.startswith(_POSTGRESQL):
+        _import_psycopg()
+        from ..persistence.postgresql import PostgresqlStore
+
+        return PostgresqlStore.create(path)
+    with contextlib.closing(open_store(path)) as store:
+        return str(store)
 
 
 def path_of_store(given: str | None, instead: str = "") -> str:

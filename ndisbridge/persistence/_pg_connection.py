@@ -38,8 +38,9 @@ _PAUSE = 0.2
 class PostgresqlConnection(Rules):
     """The connection, made again when it is lost."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         self._target = _pg_url.parse(url)
+        self.read_only = read_only
         #: The server and the database, without user and password.
         self.path = self._target.name
         #: This host among those that share the store.
@@ -63,7 +64,9 @@ class PostgresqlConnection(Rules):
         connection = connect(self._target)
         try:
             _pg_schema.check_server(connection, self.path)
-            store_id = _pg_schema.prepare(connection, self.path)
+            store_id = _pg_schema.prepare(
+                connection, self.path, make=not self.read_only
+            )
         except BaseException:
             connection.close()
             raise
@@ -224,13 +227,18 @@ class PostgresqlConnection(Rules):
     def _patiently(self) -> Iterator[None]:
         """In a transaction: statements may take as long as they take."""
         db = self._db
-        before = db.patience
+        patience = db.patience
+        ((timeout, _),) = self._rows(
+            "SELECT current_setting('statement_timeout'), "
+            "set_config('statement_timeout', '0', true)"
+        )
         try:
-            self._run("SET LOCAL statement_timeout = 0")
             db.patience = math.inf
             yield
         finally:
-            db.patience = before
+            db.patience = patience
+        # After an error the transaction goes, and this with it.
+        self._run("SELECT set_config('statement_timeout', %s, true)", timeout)
 
     # -- reading
 

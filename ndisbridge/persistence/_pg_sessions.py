@@ -11,6 +11,7 @@ next session of that host, or by an operator's word.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import os
 import sys
 import time
@@ -58,9 +59,8 @@ class PostgresqlSessions(PostgresqlRoot):
     """This process's session, and who else has one."""
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
-        super().__init__(url)
+        super().__init__(url, read_only=read_only)
         self.session_id = 0
-        self.read_only = read_only
         self._boot = boot_id()
         self._host_id = 0
         self._store_id = ""
@@ -93,11 +93,18 @@ class PostgresqlSessions(PostgresqlRoot):
     # -- beginning
 
     def _watch(self) -> None:
-        """A reader has no session, and judges nobody."""
+        """
+        A reader has no session.  It sees who is alive on this host by the
+        lock file; if it may not, it judges nobody.
+        """
         for (number,) in self._rows(
             "SELECT id FROM hosts WHERE name = %s", self.host
         ):
             self._host_id = number
+        with contextlib.suppress(StorePermissionError):
+            self._liveness = HostLock.to_look(
+                self.path, self._store_id, self.host
+            )
 
     def _begin_session(self) -> None:
         self._liveness = HostLock.open(self.path, self._store_id, self.host)
@@ -344,7 +351,8 @@ class PostgresqlSessions(PostgresqlRoot):
         dead = [row[0] for row in self._here if not self._is_alive(row)]
         if dead:
             self._end_sessions(dead)
-            self._verify_root()
+            with self._patiently():
+                self._verify_root()
 
     def _end_sessions(self, numbers: list[int]) -> None:
         self._delete_identities("owner = ANY(%s::bigint[])", numbers)

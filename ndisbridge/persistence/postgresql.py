@@ -29,18 +29,20 @@ got: set ``synchronous_standby_names`` there, or a NET_LUID may be given twice.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ._pg_changes import IdentityChange, changes
+from ._pg_changes import Changes, IdentityChange
 from ._pg_check import PostgresqlCheck
+from ._pg_connection import PostgresqlConnection
 from ._rows import signed
 from .errors import ServerLostError, StoreUncertainError
 from .records import IdentityRecord, IndexSet
 
-__all__ = ["IdentityChange", "PostgresqlStore"]
+__all__ = ["Changes", "IdentityChange", "PostgresqlStore"]
 
 
 class PostgresqlStore(PostgresqlCheck):
@@ -50,7 +52,7 @@ class PostgresqlStore(PostgresqlCheck):
     Args:
         url: Where it is, and as which host.
         read_only: Begin no session: for looking up, checking, counting and
-            evicting.
+            evicting.  Makes no tables either.
 
     Raises:
         StoreError: It can't be opened; the message names the server, the
@@ -58,6 +60,20 @@ class PostgresqlStore(PostgresqlCheck):
     """
 
     leases = True
+
+    @classmethod
+    def create(cls, url: str) -> str:
+        """
+        Make the tables, or bring them up to date, without a session: for
+        their owner.  What is there stays.  Returns the store's name.
+
+        Raises:
+            StoreError: As opening it does.
+        """
+        with contextlib.closing(PostgresqlConnection(url)) as server:
+            with server._errors():
+                server._connect()
+            return server.path
 
     # -- retain, release
 
@@ -138,12 +154,11 @@ class PostgresqlStore(PostgresqlCheck):
 
     # -- being told
 
-    def changes(
-        self, timeout: float | None = None
-    ) -> Iterator[IdentityChange]:
+    def changes(self, timeout: float | None = None) -> Changes:
         """
         Identities that are made, changed or released from now on, by any
-        host, as they are committed.
+        host, as they are committed: an iterator with a connection of its
+        own, to be closed or used as a context manager.
 
         Args:
             timeout: Seconds after which it ends; None for never.
@@ -153,4 +168,4 @@ class PostgresqlStore(PostgresqlCheck):
                 missed.
         """
         self._check_open()
-        return changes(self._target, timeout)
+        return Changes(self._target, timeout)
