@@ -1131,7 +1131,7 @@ def test_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A lock that another keeps is waited for with a bound."""
-    monkeypatch.setattr(_pg_link, "LOCK_TIMEOUT", 1)
+    monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "1s")
     one = store()
     with psycopg.connect(server.url(database)) as other:
         other.execute("SELECT * FROM ndisbridge.hosts FOR UPDATE")
@@ -1196,6 +1196,335 @@ def test_closed(store: Callable[..., PostgresqlStore]) -> None:
     one.close()
     with pytest.raises(ndis.StoreError, match="closed"):
         one.find("", "", "")
+
+
+# -- group commit
+
+
+class Threads:
+    """Threads that each call something, and what came of it."""
+
+    def __init__(self) -> None:
+        self.results: dict[object, object] = {}
+        self._threads: list[threading.Thread] = []
+
+    def start(self, name: object, call: Callable[[], object]) -> None:
+        def run() -> None:
+            try:
+                self.results[name] = call()
+            except BaseException as error:
+                self.results[name] = error
+
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def join(self) -> dict[object, object]:
+        for each in self._threads:
+            each.join(60)
+            assert not each.is_alive(), "a thread was never woken"
+        return self.results
+
+
+@contextlib.contextmanager
+def locked(server: Any, database: str) -> Iterator[None]:
+    """Nobody can begin a transaction of a session meanwhile."""
+    with psycopg.connect(server.url(database)) as other:
+        other.execute("SELECT FROM ndisbridge.hosts FOR UPDATE")
+        yield
+
+
+def record_of(key: str, index: int) -> ndis.IdentityRecord:
+    return ndis.IdentityRecord(
+        compartment="",
+        provider="test",
+        key=key,
+        net_luid=int(ndis.NetLuid.make(TUNNEL, index)),
+        interface_guid=uuid.uuid4(),
+    )
+
+
+def bits_of(record: ndis.IdentityRecord) -> list[persistence.IndexSet]:
+    index = record.net_luid >> 24 & 0xFFFFFF
+    bits = (1 << (index & 4095)).to_bytes(512, "little")
+    return [(TUNNEL, [(index >> 12, bits)])]
+
+
+def retaining(
+    store: PostgresqlStore, record: ndis.IdentityRecord
+) -> Callable[[], object]:
+    return lambda: store.retain(bits_of(record), [record])
+
+
+def waiting(store: PostgresqlStore) -> int:
+    return len(store._group._queue)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a lock waits for long."""
+    monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "60s")
+    monkeypatch.setitem(_pg_link._PREFERRED, "statement_timeout", "60s")
+    monkeypatch.setattr(_pg_link.Connection, "patience", 90.0)
+    monkeypatch.setattr(_pg_sessions, "LOCK_TIMEOUT", 60)
+
+
+def counting(store: PostgresqlStore) -> list[int]:
+    """Grows by one with each commit."""
+    commits: list[int] = []
+    execute = store._db.execute
+
+    def count(query: Any, *args: Any, **options: Any) -> Any:
+        if query == "COMMIT":
+            commits.append(1)
+        return execute(query, *args, **options)
+
+    store._db.execute = count  # type: ignore[method-assign]
+    return commits
+
+
+@pytest.mark.usefixtures("patient")
+def test_threads_share_a_commit(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """All that waits goes into one transaction; what fails, fails alone."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    there, used = record_of("there", 4000), record_of("used", 4001)
+    for each in (there, used):
+        one.retain(bits_of(each), [each])
+    one.confirm([used.net_luid], [0])
+    commits = counting(one)
+    records = {i: record_of(f"k{i}", i) for i in range(28)}
+    twin = record_of("k7", 99)
+    threads = Threads()
+    with locked(server, database):
+        for name, record in (
+            *records.items(),
+            ("exists", record_of("there", 102)),
+            ("twin", twin),
+            ("lost", record_of("lost", 5 << 12)),
+            ("retained", record_of("retained", 4000)),
+            ("text", record_of("\ud800", 101)),
+        ):
+            threads.start(name, retaining(one, record))
+            wait_for(lambda: one._group._leader is not None)
+        for name, call in {
+            "update": lambda: one.update(there.net_luid, alias="a"),
+            "in use": lambda: one.release(bits_of(used), [used]),
+            "bare": lambda: one.retain(bits_of(record_of("", 103)), ()),
+            "passing": lambda: one.retain(
+                (), [record_of("p", 104)], persistent=False
+            ),
+            "type": lambda: one.retain(5, ()),  # type: ignore[arg-type]
+        }.items():
+            threads.start(name, call)
+        wait_for(lambda: waiting(one) == 37)
+    results = threads.join()
+    assert {name for name, each in results.items() if each is None} in (
+        {*records, "update", "bare", "passing"},
+        # Which of the two was first is anybody's guess.
+        {*records, "twin", "update", "bare", "passing"} - {7},
+    )
+    error = results["exists"]
+    assert isinstance(error, persistence.IdentityExistsError)
+    assert error.existing.net_luid == there.net_luid
+    for name, kind in (
+        ("lost", ndis.LeaseLostError),
+        ("retained", persistence.AlreadyRetainedError),
+        ("text", persistence.IdentityConflictError),
+        ("in use", ndis.IdentityInUseError),
+        ("type", TypeError),
+    ):
+        assert type(results[name]) is kind, name
+    assert len(commits) <= 2  # the first to come may fail by itself
+    stored = {each.key: each for each in one.identities()}
+    assert stored.keys() == {
+        "there",
+        "used",
+        "p",
+        *(record.key for record in records.values()),
+    }
+    assert stored["there"].alias == "a"
+    one.unconfirm([used.net_luid])
+    commits.clear()
+    threads = Threads()
+    gone = [used, *(records[i] for i in range(7)), records[0]]
+    with locked(server, database):
+        for i, record in enumerate(gone):
+            threads.start(i, lambda r=record: one.release(bits_of(r), [r]))
+        wait_for(lambda: waiting(one) == 8)
+    released = list(threads.join().values())
+    assert released.count(None) == 8
+    assert sum(isinstance(e, ndis.NotRetainedError) for e in released) == 1
+    assert len(commits) == 1
+    assert one.check() == []
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_commit_that_is_lost_for_all(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    when: str,
+) -> None:
+    """Every thread of it gets an error of its own."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    cut(one, when)
+    threads = Threads()
+    with locked(server, database):
+        for i in range(8):
+            threads.start(i, retaining(one, record_of(f"k{i}", i)))
+        wait_for(lambda: waiting(one) == 7)
+    errors = list(threads.join().values())
+    assert {type(each) for each in errors} == {ndis.StoreUncertainError}
+    assert len(set(map(id, errors))) == 8
+    assert len(one.identities()) == 8 * (when == "after")
+    assert one.check() == []
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("place", ["_insert_identities", "_save_share"])
+def test_transaction_that_is_begun_again_for_all(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    """The connection is lost when others are in it, before the commit."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    real, lost = getattr(one, place), []
+
+    def losing(*args: Any) -> Any:
+        # The one that leads inserts its own first.
+        if not lost and (not args or len(args[0]) > 1):
+            lost.append(place)
+            one._db.close()
+        return real(*args)
+
+    monkeypatch.setattr(one, place, losing)
+    threads = Threads()
+    with locked(server, database):
+        for i in range(8):
+            threads.start(i, retaining(one, record_of(f"k{i}", i)))
+        wait_for(lambda: waiting(one) == 7)
+        threads.start("exists", retaining(one, record_of("k1", 100)))
+        wait_for(lambda: waiting(one) == 8)
+    results = threads.join()
+    assert lost
+    failed = [each for each in results.values() if each is not None]
+    assert [type(e) for e in failed] == [persistence.IdentityExistsError]
+    assert {each.key for each in one.identities()} == {
+        f"k{i}" for i in range(8)
+    }
+    assert one.check() == []
+
+
+def test_busy_in_a_group(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each thread waits as long as it was told to, whoever leads."""
+    monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "1s")
+    monkeypatch.setattr(_pg_sessions, "LOCK_TIMEOUT", 1)
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+
+    def timed(call: Callable[[], object]) -> tuple[float, object]:
+        start = time.monotonic()
+        with pytest.raises(persistence.StoreBusyError, match="busy"):
+            call()
+        return time.monotonic() - start
+
+    threads = Threads()
+    with locked(server, database):
+        for i in range(12):
+            call = retaining(one, record_of(f"k{i}", i))
+            threads.start(i, lambda c=call: timed(c))
+            time.sleep(0.05)
+        for waited in threads.join().values():
+            assert isinstance(waited, float), waited
+            # One after another they would wait 12 s.
+            assert 0.8 <= waited <= 6
+    assert one.identities() == []
+    retaining(one, record_of("k", 50))()
+    found = one._db.execute("SHOW lock_timeout").fetchone()
+    assert found == ("1s",)
+
+
+@pytest.mark.usefixtures("patient")
+def test_interrupt_anywhere(store: Callable[..., PostgresqlStore]) -> None:
+    """
+    Ctrl-C after any call that the leader makes: everybody is woken, what
+    was acknowledged is there, what was refused is not, and it goes on.
+    """
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 4095, 4)
+    numbers = iter(range(4 * 4096))
+    here = str(Path(persistence.__file__).parent)
+    seen = uncertain = 0
+
+    def interrupt_at(place: int) -> None:
+        passed = 0
+
+        def count(frame: Any, event: str, _: Any) -> None:
+            nonlocal passed
+            if event in {"c_return", "call"} and (
+                frame.f_code.co_filename.startswith(here)
+            ):
+                passed += 1
+                if passed == place:
+                    raise KeyboardInterrupt
+
+        sys.setprofile(count)
+
+    for place in itertools.count(1):
+        threads = Threads()
+        records = [record_of(f"{place}/{i}", next(numbers)) for i in range(4)]
+
+        def lead(
+            parts: Any, threads: Threads = threads, records: Any = records
+        ) -> None:
+            profile = sys.getprofile()
+            sys.setprofile(None)
+            for i, each in enumerate(records[1:]):
+                if i not in threads.results:
+                    threads.start(i, retaining(one, each))
+            wait_for(lambda: waiting(one) == 3)
+            sys.setprofile(profile)
+            one._retain_lasting(parts)
+
+        interrupted = False
+        try:
+            interrupt_at(place)
+            one._change(
+                lead, (bits_of(records[0]), records[:1], ()), durable=True
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            sys.setprofile(None)
+        for i, result in threads.join().items():
+            assert isinstance(i, int)
+            found = one.find("", "test", records[i + 1].key)
+            if isinstance(result, ndis.StoreUncertainError):
+                uncertain += 1
+            else:
+                assert result is None, place
+                assert found is not None
+        assert (one._group._leader, one._group._queue) == (None, [])
+        if not interrupted:
+            break
+        seen += 1
+    assert seen > 100
+    assert 0 < uncertain < 30 * 3
+    assert one.check() == []
 
 
 # -- being told

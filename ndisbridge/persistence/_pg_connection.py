@@ -19,6 +19,7 @@ from psycopg import pq
 
 from . import _pg_schema, _pg_url
 from ._damage import reading
+from ._group import Change, GroupCommit
 from ._pg_errors import SilentError, said, typed
 from ._pg_link import Connection, connect
 from ._rules import Rules
@@ -35,7 +36,7 @@ _T = TypeVar("_T")
 _PAUSE = 0.2
 
 
-class PostgresqlConnection(Rules):
+class PostgresqlConnection(Rules, GroupCommit):
     """The connection, made again when it is lost."""
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
@@ -46,6 +47,7 @@ class PostgresqlConnection(Rules):
         #: This host among those that share the store.
         self.host = self._target.host
         self._lock = threading.RLock()
+        self._begin_group()
         self._closed = False
         self._connection: Connection | None = None
         #: Not before is it connected again, after it could not be.
@@ -118,6 +120,8 @@ class PostgresqlConnection(Rules):
         """
         with self._lock, self._errors():
             self._check_open()
+            if self._in_transaction():
+                raise self._reentered()
             fresh = self._connection is None
             while True:
                 try:
@@ -158,6 +162,36 @@ class PostgresqlConnection(Rules):
             and connection.pgconn.transaction_status
             == pq.TransactionStatus.IDLE
         )
+
+    def _in_transaction(self) -> bool:
+        """Whether it is in one, sound or failed, and can go back in it."""
+        connection = self._connection
+        return (
+            connection is not None
+            and connection.pgconn.status == pq.ConnStatus.OK
+            and connection.pgconn.transaction_status
+            in {pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR}
+        )
+
+    def _try(self, changes: list[Change]) -> Exception | None:
+        self._run("SAVEPOINT change")
+        failure = None
+        try:
+            with self._errors(), self._keeping():
+                changes[0].run([each.part for each in changes])
+        except Exception as error:
+            if not self._in_transaction():
+                # The server is lost: what it was is for whoever leads.
+                raise (error.__cause__ or error) from None
+            self._run("ROLLBACK TO change")
+            failure = error
+        self._run("RELEASE change")
+        return failure
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """What is known of the transaction is, on an error, as before."""
+        yield
 
     def _reading(self, work: Callable[[], _T]) -> _T:
         """Something that reads only."""
@@ -220,6 +254,13 @@ class PostgresqlConnection(Rules):
         except psycopg.errors.PipelineAborted as error:
             # It follows from what has failed before.
             failure = failure or error
+        except psycopg.Error as error:
+            interrupt = error.__context__
+            if interrupt is None or isinstance(interrupt, Exception):
+                raise
+            # Interrupted, psycopg fails to leave the pipeline, and says so.
+            self._drop()
+            raise interrupt from None
         if failure is not None:
             raise failure
 
@@ -268,6 +309,7 @@ class PostgresqlConnection(Rules):
         self._closed = True
         # A thread of the parent may have held it.
         self._lock = threading.RLock()
+        self._begin_group()
         connection, self._connection = self._connection, None
         if connection is None:
             return

@@ -42,6 +42,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     #: Seconds; inf where the server rightly says nothing.
     patience: float = STATEMENT_TIMEOUT + _GRACE
+    #: As the server has been told.
+    lock_timeout = ""
 
     def wait(self, gen: PQGen[_T], *args: Any, **options: Any) -> _T:
         deadline = time.monotonic() + self.patience
@@ -115,6 +117,7 @@ def _settings(target: Target, version: int) -> dict[str, str]:
 def _set(connection: Connection, target: Target) -> None:
     """In one round trip, and whatever the search path is until then."""
     settings = _settings(target, connection.info.server_version)
+    connection.lock_timeout = settings["lock_timeout"]
     calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
     connection.execute(
         f"SELECT {calls}".encode(),

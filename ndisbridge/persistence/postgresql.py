@@ -45,6 +45,15 @@ from .records import IdentityRecord, IndexSet
 __all__ = ["Changes", "IdentityChange", "PostgresqlStore"]
 
 
+#: What retain() and release() are given.
+_Retained = tuple[
+    Sequence[IndexSet],
+    Sequence[IdentityRecord],
+    Sequence[tuple[int, Mapping[str, Any]]],
+]
+_Released = tuple[Sequence[IndexSet], Sequence[IdentityRecord], bool]
+
+
 class PostgresqlStore(PostgresqlCheck):
     """
     A store in a PostgreSQL database.
@@ -53,6 +62,9 @@ class PostgresqlStore(PostgresqlCheck):
         url: Where it is, and as which host.
         read_only: Begin no session: for looking up, checking, counting and
             evicting.  Makes no tables either.
+
+    Threads that change it at the same time share a transaction, and so wait
+    for the server's disk together.
 
     Raises:
         StoreError: It can't be opened; the message names the server, the
@@ -85,25 +97,48 @@ class PostgresqlStore(PostgresqlCheck):
         persistent: bool = True,
         updates: Sequence[tuple[int, Mapping[str, Any]]] = (),
     ) -> None:
+        self._refuse_read_only()
+        self._change(
+            self._retain_lasting if persistent else self._retain_passing,
+            (sets, identities, updates),
+            durable=True,
+        )
+
+    def _retain_lasting(self, parts: list[_Retained]) -> None:
+        sets = [each for part in parts for each in part[0]]
+        self._check_new(sets, parts)
+        masks = self._masks(sets)
+        stored = self._stored_pages(
+            (scope, number) for scope, number, _ in masks
+        )
+        self._change_pages(masks, stored, self._set_bits)
+        self._retain_identities(parts, None)
+
+    def _retain_passing(self, parts: list[_Retained]) -> None:
+        self._check_new([each for part in parts for each in part[0]], parts)
+        self._retain_identities(parts, self.session_id)
+
+    def _check_new(
+        self, sets: Sequence[IndexSet], parts: list[_Retained]
+    ) -> None:
+        identities = [record for part in parts for record in part[1]]
+        if identities:
+            self._refuse_existing(identities)
+        self._check_leases(sets)
+
+    def _retain_identities(
+        self, parts: list[_Retained], owner: int | None
+    ) -> None:
         now = int(time.time())
-
-        def work() -> None:
-            if identities:
-                self._refuse_existing(identities)
-            self._check_leases(sets)
-            if persistent:
-                masks = self._masks(sets)
-                stored = self._stored_pages(
-                    (scope, number) for scope, number, _ in masks
-                )
-                self._change_pages(masks, stored, self._set_bits)
-            self._insert_identities(
-                [replace(record, created=now) for record in identities],
-                None if persistent else self.session_id,
-            )
-            self._update_all(updates)
-
-        self._writing(work)
+        self._insert_identities(
+            [
+                replace(record, created=now)
+                for part in parts
+                for record in part[1]
+            ],
+            owner,
+        )
+        self._update_all([part[2] for part in parts])
 
     def release(
         self,
@@ -112,15 +147,19 @@ class PostgresqlStore(PostgresqlCheck):
         *,
         persistent: bool = True,
     ) -> None:
-        def work() -> None:
+        self._refuse_read_only()
+        self._change(
+            self._release_all, (sets, identities, persistent), durable=True
+        )
+
+    def _release_all(self, parts: list[_Released]) -> None:
+        for sets, identities, persistent in parts:
             released = [
                 self._release_identity(record, persistent)
                 for record in identities
             ]
             if persistent:
                 self._release_sets(sets, released)
-
-        self._writing(work)
 
     # -- in use
 
