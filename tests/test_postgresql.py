@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import itertools
 import os
+import re
 import signal
 import socket
 import stat
@@ -30,6 +31,7 @@ from ndisbridge.persistence import (  # noqa: E402
     _pg_liveness,
     _pg_sessions,
     _pg_url,
+    _rows,
     conformance,
 )
 from ndisbridge.persistence.errors import ServerLostError  # noqa: E402
@@ -1731,3 +1733,157 @@ def test_root_is_verified_patiently(
     found = one._db.execute("SHOW statement_timeout").fetchone()
     assert found == ("1s",)
     assert one._db.patience == 2.0
+
+
+# -- repair
+
+
+def with_one_identity(url: Callable[..., str]) -> ndis.IdentityRecord:
+    """A store of two hosts; one has an identity, and nobody is there."""
+    ndis.Session(url("b")).close()
+    with ndis.Session(url("a")) as one:
+        made = one.register_provider("p").identity("k", TUNNEL)
+        return made.record
+
+
+def contents(server: Any, database: str) -> dict[str, Any]:
+    """All that a repair may change."""
+    return {
+        table: sql(
+            server, database, f"SELECT * FROM ndisbridge.{table} ORDER BY 1, 2"
+        )
+        for table in ("identities", "pages", "sessions", "leases", "in_use")
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "UPDATE pages SET retained = 7 WHERE id > 4095",
+            "IfType 131, block 0: it counted 7, and has 1",
+        ),
+        (
+            "DELETE FROM pages WHERE id > 4095",
+            "IfType 131, block 0: 1 that identities have are retained again",
+        ),
+        (
+            "DELETE FROM pages WHERE id < 4096",
+            "of host number 2: 1 that identities have are retained again",
+        ),
+        (
+            "UPDATE hosts SET identities = 5 WHERE name = 'a'",
+            "computed again from the 1 identities of host number 2, .* 5",
+        ),
+        (
+            "UPDATE hosts SET page_sum = page_sum + 1024 WHERE name = 'a'",
+            "computed again from the 2 pages",
+        ),
+        (
+            "INSERT INTO sessions(host, pid, program, boot_id, started, life)"
+            " SELECT id, 1, 'gone', 'another boot', 0, '' FROM hosts "
+            "WHERE name = 'a'; INSERT INTO leases SELECT 0, 5000, max(id) "
+            "FROM sessions",
+            "session 3 died: voided 1 of its leases, 0 of its marks",
+        ),
+    ],
+)
+def test_repair(
+    server: Any, database: str, url: Callable[..., str], change: str, said: str
+) -> None:
+    """What is certain is mended and said, and what was there stays."""
+    with_one_identity(url)
+    before = contents(server, database)
+    sql(server, database, f"SET search_path = ndisbridge; {change}")
+    repaired = PostgresqlStore.repair(url("a"))
+    assert repaired.kept == ()
+    assert re.search(said, "; ".join(map(str, repaired.done)))
+    assert contents(server, database) == before
+    again = PostgresqlStore.repair(url("a"))
+    assert (again.done, again.kept) == ((), ())
+    with ndis.Session(url("a")) as one:
+        assert one.store.check() == []
+        one.register_provider("p").identity("new", TUNNEL)
+
+
+def test_repair_of_what_a_killed_session_left(
+    server: Any, database: str, url: Callable[..., str]
+) -> None:
+    """Its identity has lost its bit, so that no session can begin."""
+    made = with_one_identity(url)
+    kill(
+        in_process(
+            url("a"),
+            "import ndisbridge as ndis\n"
+            "session = ndis.Session(store)\n"
+            "provider = session.register_provider('p')\n"
+            f"kept = provider.identity('k', {TUNNEL})\n"
+            "provider.register_interface(kept)\n"
+            f"provider.identity('ends', {TUNNEL}, persistent=False)\n",
+        )
+    )
+    bits = bytes(510) + b"\0\1"
+    sql(
+        server,
+        database,
+        "UPDATE ndisbridge.pages SET bits = %s, checksum = %s WHERE id > 4095",
+        bits,
+        _rows.page_checksum(TUNNEL << 12, bits),
+    )
+    with pytest.raises(persistence.StoreCorruptError, match="root"):
+        PostgresqlStore(url("a"))
+    done = "; ".join(map(str, PostgresqlStore.repair(url("a")).done))
+    assert "1 of its marks and 1 of the identities that ended with" in done
+    assert "1 that identities have are retained again" in done
+    ((after,),) = sql(
+        server,
+        database,
+        "SELECT bits FROM ndisbridge.pages WHERE id > 4095",
+    )
+    # It is there again, and what was retained stays retained.
+    assert _rows.bit_is_set(after, made.net_luid >> 24 & 0xFFFFFF)
+    assert _rows.bit_is_set(after, 511 * 8)
+    with ndis.Session(url("a")) as one:
+        assert [each.key for each in one.identities()] == ["k"]
+        assert one.store.check() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DELETE FROM identities", "rows of identities are missing"),
+        ("UPDATE identities SET alias = 'x'", "is damaged"),
+        ("UPDATE identities SET host = 1", "is damaged"),
+        (
+            "UPDATE pages SET bits = set_bit(bits, 77, 1) WHERE id > 4095",
+            "block 0 is damaged",
+        ),
+    ],
+)
+def test_repair_keeps_what_is_uncertain(
+    server: Any, database: str, url: Callable[..., str], change: str, said: str
+) -> None:
+    with_one_identity(url)
+    sql(server, database, f"SET search_path = ndisbridge; {change}")
+    before = contents(server, database)
+    repaired = PostgresqlStore.repair(url("a"))
+    assert re.search(said, "; ".join(map(str, repaired.kept)))
+    assert repaired.done == ()
+    assert contents(server, database) == before
+
+
+def test_repair_wants_nobody_there(
+    url: Callable[..., str], store: Callable[..., PostgresqlStore]
+) -> None:
+    """Hosts that may be alive are not judged here either."""
+    one = store("b")
+    with pytest.raises(persistence.StoreBusyError, match="on host b"):
+        PostgresqlStore.repair(url("a"))
+    with pytest.raises(persistence.StoreBusyError, match="end that first"):
+        PostgresqlStore.repair(url("b"))
+    one.close()
+    kill(in_process(url("b"), ""))
+    with pytest.raises(persistence.StoreBusyError, match="evict its host"):
+        PostgresqlStore.repair(url("a"))
+    (done,) = PostgresqlStore.repair(url("b")).done
+    assert "died" in str(done)

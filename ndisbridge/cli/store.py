@@ -72,7 +72,8 @@ def create(store: str | None) -> None:
     "--repair",
     is_flag=True,
     help="Mend what is certain if nothing is lost by it; a copy of the store "
-    "as it was is kept beside it. No session may have it open.",
+    "as it was is kept beside it (of a PostgreSQL store make one first, with "
+    "pg_dump). No session may have it open.",
 )
 def check(store: str | None, output: str, repair: bool) -> None:
     """Verify the store: every page, row, checksum and lease.
@@ -285,13 +286,18 @@ def backup(file: str, store: str | None) -> None:
 
     FILE must not exist. It is a store itself. To restore it, end all
     sessions, remove the store with its -wal and -shm files, and copy FILE
-    to where it was.
+    to where it was. A PostgreSQL store, with all its hosts, is copied by
+    pg_dump.
 
     \b
     Example:
       ndisbridge store backup /backup/ndis-$(date +%F).db
     """
-    path = path_of_store(store, "pg_dump, or `ndisbridge store export`")
+    path = path_of_store(
+        store,
+        "`pg_dump --schema=ndisbridge` copies one of PostgreSQL, with all its "
+        "hosts, and `ndisbridge store export` what is one host's",
+    )
     with Progress("copying") as progress:
         count = SqliteStore.back_up(path, file, progress)
     note(

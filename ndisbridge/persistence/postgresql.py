@@ -35,6 +35,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from . import _pg_repair, _pg_url
+from ._mending import Repaired
 from ._pg_changes import Changes, IdentityChange
 from ._pg_check import PostgresqlCheck
 from ._pg_connection import PostgresqlConnection
@@ -86,6 +88,24 @@ class PostgresqlStore(PostgresqlCheck):
             with server._errors():
                 server._connect()
             return server.path
+
+    @staticmethod
+    def name_of(url: str) -> str:
+        """What messages call a store: no user, and no password."""
+        return _pg_url.parse(url).name
+
+    @classmethod
+    def repair(cls, url: str) -> Repaired:
+        """
+        Mend what is certain, if that loses nothing, in one transaction: as
+        :meth:`SqliteStore.repair`, but that no copy is kept.  Make one with
+        pg_dump first.
+
+        Raises:
+            StoreBusyError: A session of any host has it open.
+            StoreError: It can't be opened, or this role may not change it.
+        """
+        return _pg_repair.repair(url)
 
     # -- retain, release
 
