@@ -692,36 +692,105 @@ def wait_for(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_restricted_role(
-    server: Any, database: str, root: Path, store: Callable[..., Any]
-) -> None:
-    """What docs/postgresql.md grants is enough, and it makes no tables."""
+def test_roles(server: Any, root: Path) -> None:
+    """What docs/postgresql.md grants is enough, and makes no tables."""
     text = (root / "docs/postgresql.md").read_text()
-    granted = text.split("```sql", 2)[2].split("```", 1)[0]
-    role = "ndisbridge_app"
-    with psycopg.connect(server.url(database), autocommit=True) as admin:
-        admin.execute(f"CREATE ROLE {role} LOGIN")  # as the text before
+    first, granted, looking = (
+        part.split("```", 1)[0] for part in text.split("```sql")[1:]
+    )
+    for statement in first.split(";"):
+        if statement.strip():
+            sql(server, "postgres", statement)
+
+    def url(role: str, host: str = "a") -> str:
+        return str(server.url("ndis", host, f"ndisbridge_{role}"))
+
+    def only_by_its_owner() -> None:
         with pytest.raises(
             persistence.StorePermissionError, match=r"postgresql\.md"
         ):
-            PostgresqlStore(server.url(database, "a", role))
-        store().close()
-        with pytest.raises(persistence.StorePermissionError):
-            PostgresqlStore(server.url(database, "a", role))
-        admin.execute(granted)
-    with ndis.Session(server.url(database, "a", role)) as session:
+            PostgresqlStore(url("app"))
+
+    only_by_its_owner()
+    PostgresqlStore.create(url("owner"))
+    only_by_its_owner()
+    with psycopg.connect(url("owner").split("&ndis_host")[0]) as owner:
+        owner.execute(granted)
+    conformance.check_store(lambda: PostgresqlStore(url("app")))
+    with ndis.Session(url("app")) as session:
         provider = session.register_provider("p")
-        identity = provider.identity("k", TUNNEL)
+        identity = provider.identity("roles", TUNNEL)
         with provider.register_interface(identity):
             pass
-        session.release(identity)
-        assert session.store.evict("a") == 0
-        assert session.store.check() == []
+        store = session.store
+        assert store.evict("a") == 0
+        backend = store._db.info.backend_pid
+        # What a lost connection has left is ended by the next one.
+        cut(store, "before")
+        with pytest.raises(ndis.StoreUncertainError):
+            identity.update(alias="x")
+        identity.update(alias="y")
+        assert store._db.info.backend_pid != backend
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            session.store._db.execute("DROP TABLE leases")
-    with psycopg.connect(server.url(database), autocommit=True) as admin:
-        admin.execute(f"DROP OWNED BY {role}")
-        admin.execute(f"DROP ROLE {role}")
+            store._db.execute("DROP TABLE leases")
+        with store.changes(timeout=0) as listening:
+            assert list(listening) == []
+    assert PostgresqlStore.repair(url("app")).kept == ()
+    with psycopg.connect(server.url("ndis")) as admin:
+        admin.execute(looking)
+    with contextlib.closing(
+        PostgresqlStore(url("reader"), read_only=True)
+    ) as reader:
+        assert reader.check() == []
+        assert reader.stats().identities > 0
+        assert reader.find("", "p", "roles") is not None
+    with pytest.raises(persistence.StorePermissionError):
+        PostgresqlStore(url("reader"))
+    sql(server, "postgres", "DROP DATABASE ndis WITH (FORCE)")
+    sql(
+        server,
+        "postgres",
+        "DROP ROLE ndisbridge_owner, ndisbridge_app, ndisbridge_reader",
+    )
+
+
+def test_dump(
+    server: Any, database: str, url: Callable[..., str], tmp_path: Path
+) -> None:
+    """A dump while sessions live has all hosts, and is a store again."""
+    for program in ("pg_dump", "pg_restore"):
+        if not (postgres_server.programs() / program).exists():
+            pytest.skip(f"no {program} here")
+
+    def run(program: str, *words: str) -> None:
+        subprocess.run(
+            [postgres_server.programs() / program, *words], check=True
+        )
+
+    plain, file = server.url(database), str(tmp_path / "ndis.dump")
+    kept = {}
+    with ndis.Session(url("a")) as one, ndis.Session(url("b")) as other:
+        for each in (one, other):
+            each.register_provider("p").identity("k", TUNNEL)
+            (kept[each.store.host],) = each.store.identities()
+        bare = one.allocate_net_luid_indexes(TUNNEL, 10)
+        one.retain_net_luid_indexes(TUNNEL, bare)
+        run(
+            *("pg_dump", "--schema=ndisbridge", "--format=custom"),
+            *(f"--file={file}", f"--dbname={plain}"),
+        )
+        other.register_provider("p").identity("later", TUNNEL)
+    sql(server, database, "DROP SCHEMA ndisbridge CASCADE")
+    run("pg_restore", "--single-transaction", f"--dbname={plain}", file)
+    for host, record in kept.items():
+        with ndis.Session(url(host)) as again:
+            assert list(again.store.identities()) == [record]
+            fresh = again.allocate_net_luid_indexes(TUNNEL, 4096)
+            assert not {*fresh} & {*bare}
+            assert len(again.store.stats().sessions) == 1 + (host == "a")
+    with contextlib.closing(PostgresqlStore(url(), read_only=True)) as found:
+        assert found.check() == []
+        assert found.stats().sessions == ()
 
 
 @pytest.mark.parametrize(
