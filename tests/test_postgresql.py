@@ -1261,6 +1261,32 @@ def test_read_only(store: Callable[..., PostgresqlStore]) -> None:
     assert one.find("", "", "") is None
 
 
+def test_inside_of_a_transaction(
+    store: Callable[..., PostgresqlStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler of signals, or of garbage, does not end what is under way."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    real, refused = one._insert_identities, []
+
+    def interrupted(*args: Any) -> None:
+        for call in (
+            lambda: one.find("", "", ""),
+            lambda: one.lease_blocks(TUNNEL, 1, 1, 1),
+            retaining(one, record_of("b", 2)),
+        ):
+            with pytest.raises(ndis.StoreError, match="already") as caught:
+                call()
+            refused.append(caught)
+        real(*args)
+
+    monkeypatch.setattr(one, "_insert_identities", interrupted)
+    retaining(one, record_of("a", 1))()
+    assert len(refused) == 3
+    assert [each.key for each in one.identities()] == ["a"]
+    assert one.check() == []
+
+
 def test_closed(store: Callable[..., PostgresqlStore]) -> None:
     one = store()
     one.close()

@@ -50,6 +50,8 @@ class PostgresqlConnection(Rules, GroupCommit):
         self._begin_group()
         self._closed = False
         self._connection: Connection | None = None
+        #: The thread that has the lock is about something.
+        self._is_working = False
         #: Not before is it connected again, after it could not be.
         self._again = 0.0
 
@@ -118,10 +120,7 @@ class PostgresqlConnection(Rules, GroupCommit):
         last time is made again, and the work begun again, once: nothing of
         it has been committed.
         """
-        with self._lock, self._errors():
-            self._check_open()
-            if self._in_transaction():
-                raise self._reentered()
+        with self._lock, self._errors(), self._alone():
             fresh = self._connection is None
             while True:
                 try:
@@ -162,6 +161,23 @@ class PostgresqlConnection(Rules, GroupCommit):
             and connection.pgconn.transaction_status
             == pq.TransactionStatus.IDLE
         )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """
+        With the lock: refuse who comes from inside of a transaction of this
+        very thread, which it would end.
+        """
+        self._check_open()
+        if self._in_transaction():
+            if self._is_working:
+                raise self._reentered()
+            self._drop()  # somebody was interrupted twice
+        outer, self._is_working = self._is_working, True
+        try:
+            yield
+        finally:
+            self._is_working = outer
 
     def _in_transaction(self) -> bool:
         """Whether it is in one, sound or failed, and can go back in it."""
@@ -309,6 +325,7 @@ class PostgresqlConnection(Rules, GroupCommit):
         self._closed = True
         # A thread of the parent may have held it.
         self._lock = threading.RLock()
+        self._is_working = False
         self._begin_group()
         connection, self._connection = self._connection, None
         if connection is None:
