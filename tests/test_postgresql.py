@@ -967,25 +967,30 @@ def test_work_goes_on_over_restarts(
     session: Callable[..., ndis.Session],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Hosts that retain while the server is cut down: none lost, none two."""
+    """
+    Hosts, each with threads that share transactions, retain while the server
+    is cut down: none lost, none two.
+    """
     acknowledged: dict[str, dict[str, int]] = {}
     stop = threading.Event()
 
-    def work(host: str) -> None:
+    def work(host: str, thread: int) -> None:
         kept = acknowledged[host]
         provider = sessions[host].register_provider("p")
         for number in itertools.count():
             if stop.is_set():
                 break
             with contextlib.suppress(ndis.StoreError):
-                made = provider.identity(f"k{number}", TUNNEL)
-                kept[f"k{number}"] = int(made.net_luid)
+                key = f"{thread}/{number}"
+                kept[key] = int(provider.identity(key, TUNNEL).net_luid)
 
     sessions = {host: session(host) for host in ("w", "x", "y", "z")}
     for host in sessions:
         acknowledged[host] = {}
     threads = [
-        threading.Thread(target=work, args=(each,)) for each in sessions
+        threading.Thread(target=work, args=(host, thread))
+        for host in sessions
+        for thread in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -1553,6 +1558,36 @@ def test_busy_in_a_group(
     retaining(one, record_of("k", 50))()
     found = one._db.execute("SHOW lock_timeout").fetchone()
     assert found == ("1s",)
+
+
+def test_many_threads_and_kill(url: Callable[..., str]) -> None:
+    """What 32 threads were told before a kill -9 is there, and no more."""
+    program = (
+        "import os, signal, sys, threading\nimport ndisbridge as ndis\n"
+        "session = ndis.Session(sys.argv[1])\n"
+        "provider = session.register_provider('p')\n"
+        "def run(n):\n"
+        "    for i in range(1000):\n"
+        f"        made = provider.identity(f'{{n}}/{{i}}', {TUNNEL})\n"
+        "        os.write(1, f'{n}/{i} {int(made.net_luid)}\\n'.encode())\n"
+        "        if n == i == 10: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "for n in range(32): threading.Thread(target=run, args=(n,)).start()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, url()],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL
+    told = dict(line.split() for line in done.stdout.splitlines())
+    assert len(told) >= 11
+    with contextlib.closing(PostgresqlStore(url())) as store:
+        stored = {each.key: str(each.net_luid) for each in store.identities()}
+        assert told.items() <= stored.items()
+        # Each thread may have been about one that nobody was told of.
+        assert len(stored) <= len(told) + 32
+        assert len(set(stored.values())) == len(stored)
+        assert store.check() == []
 
 
 @pytest.mark.usefixtures("patient")
