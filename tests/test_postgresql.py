@@ -1165,6 +1165,34 @@ def test_error_that_is_seen_at_once(
         assert one.find("", "", "") is None
 
 
+def test_error_while_an_interrupt_is_handled(
+    store: Callable[..., PostgresqlStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for the interrupt; one that comes then is."""
+    one = store()
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt("another")
+
+    try:
+        raise KeyboardInterrupt("first")
+    except KeyboardInterrupt:
+        with pytest.raises(psycopg.errors.DivisionByZero), one._one_trip():
+            one._db.execute("SELECT 1/0")
+        with pytest.raises(psycopg.OperationalError), one._one_trip():
+            one._db.close()
+            one._db.execute("SELECT 1")
+        one._drop()
+        assert one.find("", "", "") is None
+        real = _pg_link._until
+        with pytest.raises(KeyboardInterrupt, match="another"):
+            with one._one_trip():
+                one._db.execute("SELECT 1")
+                monkeypatch.setattr(_pg_link, "_until", interrupted)
+        monkeypatch.setattr(_pg_link, "_until", real)
+    assert one.find("", "", "") is None
+
+
 def test_server_that_forgets(
     server: Any, database: str, store: Callable[..., PostgresqlStore]
 ) -> None:

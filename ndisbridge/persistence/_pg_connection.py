@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -261,6 +262,7 @@ class PostgresqlConnection(Rules, GroupCommit):
         what else it meets when the connection is lost.
         """
         failure: psycopg.Error | None = None
+        handled = sys.exc_info()[1]  # by whoever calls
         try:
             with self._db.pipeline():
                 try:
@@ -272,7 +274,9 @@ class PostgresqlConnection(Rules, GroupCommit):
             failure = failure or error
         except psycopg.Error as error:
             interrupt = error.__context__
-            if interrupt is None or isinstance(interrupt, Exception):
+            if interrupt is handled or isinstance(
+                interrupt, (Exception, type(None))
+            ):
                 raise
             # Interrupted, psycopg fails to leave the pipeline, and says so.
             self._drop()
