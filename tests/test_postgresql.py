@@ -760,7 +760,8 @@ def test_dump(
     """A dump while sessions live has all hosts, and is a store again."""
     for program in ("pg_dump", "pg_restore"):
         if not (postgres_server.programs() / program).exists():
-            pytest.skip(f"no {program} here")
+            missing = pytest.fail if os.environ.get("CI") else pytest.skip
+            missing(f"no {program} here")
 
     def run(program: str, *words: str) -> None:
         subprocess.run(
@@ -1683,7 +1684,8 @@ def test_interrupt_anywhere(store: Callable[..., PostgresqlStore]) -> None:
             break
         seen += 1
     assert seen > 100
-    assert 0 < uncertain < 30 * 3
+    # Three threads each; how many places a commit has, the disk decides.
+    assert 0 < uncertain < seen * 3 / 2
     assert one.check() == []
 
 
