@@ -1274,6 +1274,7 @@ ON_STORES = [
     ["reserve", "x", "--provider", "p"],
     ["release", "x", "-y"],
     ["query", "nothing", "GEN_ALIAS"],
+    ["store", "create"],
     ["store", "check"],
     ["store", "check", "--repair"],
     ["store", "stats"],
@@ -1283,7 +1284,9 @@ ON_STORES = [
 ]
 
 
-@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/x", "odd://x/y.db"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://127.0.0.1:1/x?ndis_host=a", "odd://x/y.db"]
+)
 def test_url_is_no_path(
     url: str,
     tmp_path: Path,
@@ -1317,11 +1320,11 @@ def server(
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    try:
-        module.programs()
-    except module.NoServerError as error:
-        missing(str(error))
-    with module.running() as started:
+    with contextlib.ExitStack() as stack:
+        try:
+            started = stack.enter_context(module.running())
+        except module.NoServerError as error:
+            missing(str(error))
         yield started
 
 
@@ -1461,6 +1464,12 @@ def test_commands_on_postgresql(
 ) -> None:
     """Commands serve a store that is no file; what can't says what can."""
     url = database("one")
+    for arguments in ("check",), ("stats",), ("export",), ("evict", "x"):
+        done = command("store", *arguments, store=url, code=3)
+        assert b"there is no store in the database" in done.stderr
+    command("list", store=url, code=3)
+    done = command("store", "create", store=url)
+    assert done.stderr.endswith(b": ready\n")
     command("store", "import", "-", store=url, stdin=export_of(small))
     done = command("list", "--compartment", "t", store=url)
     assert b"identities in postgresql://" in done.stderr
@@ -1485,12 +1494,14 @@ def test_commands_on_postgresql(
         with contextlib.suppress(persistence.StoreError):
             session.close()
     command("store", "evict", "nobody", store=url, code=3)
-    for arguments, instead in (
-        (["backup", "x.db"], b"pg_dump"),
-        (["check", "--repair"], b"the tools of the server"),
-    ):
-        done = command("store", *arguments, store=url, code=2)
-        assert instead in done.stderr
+    done = command("store", "backup", "x.db", store=url, code=2)
+    assert b"pg_dump" in done.stderr
+    with ndis.Session(database("two")):
+        done = command("store", "check", "--repair", store=url, code=3)
+        assert b"on host two" in done.stderr
+    done = command("store", "check", "--repair", store=url)
+    assert done.stdout.endswith(b": all well\n")
+    assert url.split("?")[0].split("@")[0].encode() not in done.stdout
 
 
 def test_stores_that_cannot(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import psycopg
@@ -35,44 +36,73 @@ class IdentityChange(NamedTuple):
     kind: str
 
 
-def changes(target: Target, timeout: float | None) -> Iterator[IdentityChange]:
-    """Listen from now on, on a connection of its own."""
-    try:
-        connection = connect(target)
+class Changes:
+    """
+    Identities that change from now on, one after another, as an iterator.
+
+    It has a connection of its own from the moment that it is made, whether
+    anything is read or not: close it, or use it as a context manager.  It
+    closes itself when it ends or fails.  One thread at a time may use it.
+    """
+
+    def __init__(self, target: Target, timeout: float | None) -> None:
+        self._target = target
+        self._pid = os.getpid()
+        self._deadline = time.monotonic() + (
+            math.inf if timeout is None else timeout
+        )
+        self._connection = connect(target)
         try:
-            connection.execute(b"LISTEN " + CHANNEL.encode())
-            # Silence is as it should be.
-            connection.patience = math.inf
-        except BaseException:
-            connection.close()
+            self._connection.execute(b"LISTEN " + CHANNEL.encode())
+        except BaseException as error:
+            self._connection.close()
+            if isinstance(error, psycopg.Error):
+                raise typed(error, target.name) from error
             raise
-    except psycopg.Error as error:
-        raise typed(error, target.name) from error
-    return _told(connection, target, timeout)
+        # Silence is as it should be.
+        self._connection.patience = math.inf
+        self._told = self._listen()
 
+    def __iter__(self) -> Changes:
+        return self
 
-def _told(
-    connection: Any, target: Target, timeout: float | None
-) -> Iterator[IdentityChange]:
-    deadline = time.monotonic() + (math.inf if timeout is None else timeout)
-    try:
-        while True:
-            left = max(0.0, min(_ASK, deadline - time.monotonic()))
-            for each in connection.notifies(timeout=left):
-                change = _read(each.payload)
-                if change is not None:
-                    yield change
-            if time.monotonic() >= deadline:
-                return
-            _ask(connection)
-    except psycopg.Error as error:
-        raise ServerLostError(
-            f"its server is lost ({error}), and so are changes since: look "
-            "all identities up, and listen again",
-            target.name,
-        ) from error
-    finally:
-        connection.close()
+    def __next__(self) -> IdentityChange:
+        try:
+            return next(self._told)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End it, and its connection.  Twice is once."""
+        self._told.close()
+        # In a child of fork() the connection is the parent's.
+        if self._pid == os.getpid():
+            self._connection.close()
+
+    def __enter__(self) -> Changes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _listen(self) -> Generator[IdentityChange, None, None]:
+        try:
+            while True:
+                left = max(0.0, min(_ASK, self._deadline - time.monotonic()))
+                for each in self._connection.notifies(timeout=left):
+                    change = _read(each.payload)
+                    if change is not None:
+                        yield change
+                if time.monotonic() >= self._deadline:
+                    return
+                _ask(self._connection)
+        except psycopg.Error as error:
+            raise ServerLostError(
+                f"its server is lost ({error}), and so are changes since: "
+                "look all identities up, and listen again",
+                self._target.name,
+            ) from error
 
 
 def _read(payload: str) -> IdentityChange | None:

@@ -29,6 +29,7 @@ from . import _backup, _repair
 from ._check import check_store, collect_stats
 from ._contents import SqliteContents
 from ._damage import reading
+from ._mending import Repaired
 from ._rows import signed
 from ._rules import refuse_doubles
 from ._transfer import Progress, no_progress
@@ -209,7 +210,7 @@ class SqliteStore(SqliteContents):
             return [Problem("file", str(error))]
 
     @classmethod
-    def repair(cls, path: str | os.PathLike[str]) -> _repair.Repaired:
+    def repair(cls, path: str | os.PathLike[str]) -> Repaired:
         """
         Mend what is certain, if that loses nothing: what sessions that have
         ended left, wrong counts, indexes of identities that are not
