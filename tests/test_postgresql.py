@@ -1450,7 +1450,7 @@ def test_threads_share_a_commit(
             "type": lambda: one.retain(5, ()),  # type: ignore[arg-type]
         }.items():
             threads.start(name, call)
-        wait_for(lambda: waiting(one) == 37)
+        wait_for(lambda: waiting(one) == 36)  # a wrong type is told at once
     results = threads.join()
     assert {name for name, each in results.items() if each is None} in (
         {*records, "update", "bare", "passing"},
