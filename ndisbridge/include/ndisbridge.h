@@ -1589,7 +1589,8 @@ ndisbridge_status ndisbridge_retain_net_luids(
     uint32_t count, uint32_t flags, void *record);
 
 /** Gives retained indexes up for good, all or none, in one call of the
- *  release hook.  They need not be leased here.
+ *  release hook.  They need not be leased here; another session that leases
+ *  their block can allocate them once it has leased it anew.
  *
  *  @param flags  those that they were retained with
  *
