@@ -183,7 +183,7 @@ ndisbridge_status ndisbridge_post_identity_event(ndisbridge_session *session,
 
     NB_SESSION_ENTER(session);
     NB_REQUIRE(change >= NDISBRIDGE_IDENTITY_CREATED
-        && change <= NDISBRIDGE_IDENTITY_RELEASED);
+        && change <= NDISBRIDGE_IDENTITY_LOST);
     nb_events_post(&session->events, &event, 0);
     return NDISBRIDGE_STATUS_SUCCESS;
 }

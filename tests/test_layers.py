@@ -50,6 +50,7 @@ PYTHON_LAYERS = [
     "provider",
     "events",
     "_event_thread",
+    "_identity_thread",
     "session",
     "proxy",
     "__init__",
