@@ -50,6 +50,8 @@ class IdentityThread:
         self._wanted = 0
         self._closed = False
         self._run: _Run | None = None
+        #: One that is about to end.
+        self._last: _Run | None = None
         self._room = 0
         self._tokens = 0
         #: What has been posted, by its token, as long as it can be fetched.
@@ -75,18 +77,21 @@ class IdentityThread:
             self._wanted -= 1
             if self._wanted > 0:
                 return
+            if self._run is None:
+                return
             run, self._run = self._run, None
-        if run is not None:
-            run.stop()
+            self._last = run
+        run.stop()
 
     def close(self) -> None:
         """For good, before the store is closed."""
         with self._lock:
             self._closed = True
-            run, self._run = self._run, None
-        if run is not None:
-            run.stop()
-            run.join(_END)
+            runs, self._run, self._last = (self._run, self._last), None, None
+        for run in runs:
+            if run is not None:
+                run.stop()
+                run.join(_END)
 
     def post(self, change: StoreChange) -> None:
         """On its thread."""
