@@ -126,7 +126,8 @@ def test_one_interface(session: ndis.Session, provider: ndis.Provider) -> None:
     )
     assert second.link is LinkTransition.DOWN
     assert second.oper_status is IfOperStatus.DOWN
-    assert session.if_table_last_change >= began
+    # Read from a clock that ticks a hundred times a second or more.
+    assert session.if_table_last_change >= began - 20
     with pytest.raises(AttributeError):
         first.missed = 1  # type: ignore[misc]
 
