@@ -748,8 +748,59 @@ def test_a_look_at_a_store(store_path: Path) -> None:
         watch.close()
     with pytest.raises(StoreError):
         store.watch()
-    with pytest.raises(StoreError, match="snapshot"):
-        type(store)(store_path, read_only=True).watch()
+    with (
+        contextlib.closing(type(store)(store_path, read_only=True)) as copy,
+        pytest.raises(StoreError, match="snapshot"),
+    ):
+        copy.watch()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_looks_add_up(store_path: Path, seed: int) -> None:
+    """Whatever happens between looks, what they tell gives the store."""
+    chance = random.Random(seed)
+    with ndis.Session(store_path) as session:
+        store: Any = session.store
+        provider = session.register_provider("p")
+        mine: list[ndis.Identity] = []
+
+        def happen() -> None:
+            what = chance.random()
+            if what < 0.5 or not mine:
+                mine.append(
+                    provider.identity(
+                        f"k{chance.randrange(10**6)}",
+                        chance.choice([ETHERNET, 24, 0xFFFF]),
+                        persistent=chance.random() < 0.7,
+                    )
+                )
+            elif what < 0.7:
+                chance.choice(mine).update(alias=str(chance.random()))
+            elif what < 0.95:
+                mine.pop(chance.randrange(len(mine))).release()
+            else:
+                session.allocate_net_luid_indexes(ETHERNET, 3000)
+
+        for _ in range(20):
+            happen()
+        known = {each.net_luid: each.alias for each in store.identities()}
+        watch = store.watch()
+        try:
+            for _ in range(60):
+                for _ in range(chance.randrange(6)):
+                    happen()
+                for change in watch.read():
+                    if change.kind == "released":
+                        del known[change.net_luid]
+                        continue
+                    there = change.net_luid in known
+                    assert there is (change.kind == "changed")
+                    known[change.net_luid] = change.record.alias
+                assert known == {
+                    each.net_luid: each.alias for each in store.identities()
+                }
+        finally:
+            watch.close()
 
 
 class FlakyStore(MemoryStore):
