@@ -88,6 +88,7 @@ def kinds(events: list[Event]) -> list[str]:
 # -- what is told
 
 
+@pytest.mark.smoke
 def test_one_interface(session: ndis.Session, provider: ndis.Provider) -> None:
     """From its registration to its end."""
     assert session.if_table_last_change == session.if_stack_last_change == 0
@@ -163,6 +164,7 @@ def test_initial_and_stack(
         assert event is not None and event.kind is EventKind.STACK_DELETE
 
 
+@pytest.mark.smoke
 def test_fields_are_the_published_ones() -> None:
     """PublishedFields has each value of publish() at its bit."""
     names = {
@@ -281,6 +283,7 @@ def test_nothing_is_left(
 # -- callbacks
 
 
+@pytest.mark.smoke
 def test_callbacks(session: ndis.Session, provider: ndis.Provider) -> None:
     """In order, on one thread for all, until it is closed."""
     one: list[tuple[Event, int]] = []
@@ -404,6 +407,7 @@ async def until_waiting(stream: ndis.EventStream) -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.smoke
 def test_async_iteration(
     session: ndis.Session, provider: ndis.Provider
 ) -> None:
@@ -588,6 +592,7 @@ def test_fork(store_path: Path) -> None:
 # -- identities of the store
 
 
+@pytest.mark.smoke
 def test_identities_of_another_process(store_path: Path) -> None:
     """Made, changed and released elsewhere; told here."""
     script = (
