@@ -15,12 +15,15 @@ Start with :class:`Session`.
 from __future__ import annotations
 
 from . import constants, exceptions, persistence, structures
+from ._event_thread import Subscription
 from ._native import library_version as _library_version
 from .constants import (
     IF_INDEX_FIRST_LINUX,
     IF_INDEX_MAX,
     LINK_SPEED_UNKNOWN,
     NET_LUID_INDEX_MAX,
+    EventKind,
+    IdentityChangeKind,
     IfAccessType,
     IfAdminStatus,
     IfConnectionType,
@@ -32,6 +35,7 @@ from .constants import (
     IfTableLevel,
     IfType,
     IndexState,
+    LinkTransition,
     MediaConnectState,
     MediaDuplexState,
     Medium,
@@ -43,6 +47,7 @@ from .constants import (
     TunnelType,
 )
 from .embedding import get_include, get_library, get_pkg_config_dir
+from .events import Event, EventStream, PublishedFields
 from .exceptions import (
     BufferTooShortError,
     DuplicateObjectIdError,
@@ -92,8 +97,12 @@ __all__ = [
     "NET_LUID_INDEX_MAX",
     "BufferTooShortError",
     "DuplicateObjectIdError",
+    "Event",
+    "EventKind",
+    "EventStream",
     "ForkedError",
     "Identity",
+    "IdentityChangeKind",
     "IdentityConflictError",
     "IdentityInUseError",
     "IdentityRecord",
@@ -121,6 +130,7 @@ __all__ = [
     "InvalidStateError",
     "LeaseLostError",
     "LeaseLostStatusError",
+    "LinkTransition",
     "MediaConnectState",
     "MediaDuplexState",
     "Medium",
@@ -134,6 +144,7 @@ __all__ = [
     "PhysicalMedium",
     "Provider",
     "ProviderHasInterfacesError",
+    "PublishedFields",
     "QueryResults",
     "ResourcesError",
     "Session",
@@ -144,6 +155,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreUncertainError",
+    "Subscription",
     "TunnelType",
     "constants",
     "exceptions",

@@ -58,14 +58,16 @@ def test_sqlite(rule: Rule, store_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_json_example(rule: Rule, tmp_path: Path) -> None:
-    """The JSON example keeps all rules but those for a shared store."""
-    assert rule(lambda: JsonStore(tmp_path / "s.json")) is not rule.shared
+    """The JSON example keeps all rules but those for a shared store, and
+    cannot be watched."""
+    wants = rule.shared or rule.watch
+    assert rule(lambda: JsonStore(tmp_path / "s.json")) is not wants
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_memory(rule: Rule) -> None:
     """The store in memory keeps all that does not need a lease or a disk."""
-    wants = rule.leases or rule.durable or rule.shared
+    wants = rule.leases or rule.durable or rule.shared or rule.watch
     assert rule(MemoryStore, durable=False) is not wants
 
 
@@ -444,6 +446,17 @@ class Unlocked(JsonStore):
     def __init__(self, path):
         super().__init__(path)
         fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+
+@breaks("a_watch_tells_what_happens")
+class SilentInPart(SqliteStore):
+    """Its watch keeps quiet about what is changed."""
+
+    def watch(self):
+        watch = super().watch()
+        read = watch.read
+        watch.read = lambda: [e for e in read() if e.kind != "changed"]
+        return watch
 
 
 MORE_BROKEN = [

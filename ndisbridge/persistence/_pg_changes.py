@@ -10,12 +10,12 @@ import math
 import os
 import time
 from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 
 from ._pg_errors import typed
-from ._pg_link import connect
+from ._pg_link import Connection, connect
 from ._pg_root import CHANNEL
 from ._pg_url import Target
 from .errors import ServerLostError
@@ -36,6 +36,31 @@ class IdentityChange(NamedTuple):
     kind: str
 
 
+def listen(target: Target) -> Connection:
+    """A connection of its own, which is told from now on."""
+    try:
+        connection = connect(target)
+        try:
+            connection.execute(b"LISTEN " + CHANNEL.encode())
+        except BaseException:
+            connection.close()
+            raise
+    except psycopg.Error as error:
+        raise typed(error, target.name) from error
+    # Silence is as it should be.
+    connection.patience = math.inf
+    return connection
+
+
+def lost(error: psycopg.Error, target: Target) -> ServerLostError:
+    """What is raised where nobody knows what has been missed."""
+    return ServerLostError(
+        f"its server is lost ({error}), and so are changes since: look all "
+        "identities up, and listen again",
+        target.name,
+    )
+
+
 class Changes:
     """
     Identities that change from now on, one after another, as an iterator.
@@ -51,16 +76,7 @@ class Changes:
         self._deadline = time.monotonic() + (
             math.inf if timeout is None else timeout
         )
-        self._connection = connect(target)
-        try:
-            self._connection.execute(b"LISTEN " + CHANNEL.encode())
-        except BaseException as error:
-            self._connection.close()
-            if isinstance(error, psycopg.Error):
-                raise typed(error, target.name) from error
-            raise
-        # Silence is as it should be.
-        self._connection.patience = math.inf
+        self._connection = listen(target)
         self._told = self._listen()
 
     def __iter__(self) -> Changes:
@@ -91,21 +107,17 @@ class Changes:
             while True:
                 left = max(0.0, min(_ASK, self._deadline - time.monotonic()))
                 for each in self._connection.notifies(timeout=left):
-                    change = _read(each.payload)
+                    change = read(each.payload)
                     if change is not None:
                         yield change
                 if time.monotonic() >= self._deadline:
                     return
-                _ask(self._connection)
+                ask(self._connection)
         except psycopg.Error as error:
-            raise ServerLostError(
-                f"its server is lost ({error}), and so are changes since: "
-                "look all identities up, and listen again",
-                self._target.name,
-            ) from error
+            raise lost(error, self._target) from error
 
 
-def _read(payload: str) -> IdentityChange | None:
+def read(payload: str) -> IdentityChange | None:
     """None for what somebody else has said: the channel is anybody's."""
     try:
         found = json.loads(payload)
@@ -117,7 +129,7 @@ def _read(payload: str) -> IdentityChange | None:
     return IdentityChange(*found)
 
 
-def _ask(connection: Any) -> None:
+def ask(connection: Connection) -> None:
     """Whether the server is still there: it may be gone without a word."""
     connection.patience = _ASK
     connection.execute(b"SELECT 1")

@@ -40,6 +40,7 @@ from ._mending import Repaired
 from ._pg_changes import Changes, IdentityChange
 from ._pg_check import PostgresqlCheck
 from ._pg_connection import PostgresqlConnection
+from ._pg_watch import PostgresqlWatch
 from ._rows import signed
 from ._rules import refuse_doubles
 from .errors import ServerLostError, StoreUncertainError
@@ -231,3 +232,8 @@ class PostgresqlStore(PostgresqlCheck):
         """
         self._check_open()
         return Changes(self._target, timeout)
+
+    def watch(self) -> PostgresqlWatch:
+        """As :meth:`changes`, for a session: it never blocks."""
+        self._check_open()
+        return PostgresqlWatch(self._target, self._watches, self.find)

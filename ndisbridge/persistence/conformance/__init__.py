@@ -23,6 +23,7 @@ from ._retaining import rules as _retaining
 from ._rule import Rule
 from ._sharing import rules as _sharing
 from ._threads import rules as _threads
+from ._watching import rules as _watching
 
 __all__ = ["RULES", "Bench", "Rule", "check_store", "sets_of"]
 
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     *_life,
     *_threads,
     *_sharing,
+    *_watching,
 )
 
 

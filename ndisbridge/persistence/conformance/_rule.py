@@ -26,6 +26,8 @@ class Rule:
     durable: bool
     #: Only for stores that can be open twice.
     shared: bool
+    #: Only for stores that have watch().
+    watch: bool
 
     def __str__(self) -> str:
         return self.name
@@ -49,6 +51,8 @@ class Rule:
         bench = Bench(open_store, self.if_type, self.name)
         try:
             if self.leases and not bench.open().leases:
+                return False
+            if self.watch and not hasattr(bench.open(), "watch"):
                 return False
             bench.close()
             if self.shared and not _opens_twice(bench):
@@ -93,6 +97,7 @@ class Rules(list[Rule]):
         leases: bool = False,
         durable: bool = False,
         shared: bool = False,
+        watch: bool = False,
     ) -> Callable[[Callable[[Bench], None]], Rule]:
         def add(function: Callable[[Bench], None]) -> Rule:
             text = " ".join((function.__doc__ or "").split())
@@ -105,6 +110,7 @@ class Rules(list[Rule]):
                     leases,
                     durable,
                     shared,
+                    watch,
                 )
             )
             return self[-1]
