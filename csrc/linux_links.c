@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * linux_links.c - reads the links of the calling thread's network namespace:
- * the only file of the core that does I/O.
+ * linux_links.c - reads the links of the calling thread's network namespace.
  *
  * One RTM_GETLINK dump gives the links.  Speed, duplex and "is wireless" are
  * not in it; three small generic netlink dumps add them where the kernel has

@@ -3,13 +3,14 @@
  * linux_links.h - the links of a Linux host: from the bytes of netlink dumps
  * to flat records.
  *
- *   linux_links.c         sockets and dumps: the only file that does I/O
+ *   linux_links.c         sockets and dumps
+ *   linux_link_tag.c      writes a NET_LUID onto a link
  *   linux_link_parse.c    RTM_NEWLINK messages to records
  *   linux_link_details.c  what ethtool and nl80211 add to them
  *   linux_link_values.c   states, counters and alias, ready to publish
  *   linux_link_types.c    what a kind and an ARPHRD type mean to NDIS
  *
- * All but the first need nothing of the system (see netlink.h).
+ * All but the first two need nothing of the system (see netlink.h).
  */
 #ifndef NB_LINUX_LINKS_H
 #define NB_LINUX_LINKS_H
@@ -20,6 +21,10 @@
 
 #include "../ndisbridge/include/ndisbridge.h"
 #include "netlink.h"
+
+/* An altname that carries a NET_LUID: this and 16 hexadecimal digits. */
+#define NB_TAG_PREFIX "ndis-luid-"
+enum { NB_TAG_SIZE = sizeof NB_TAG_PREFIX + 16 };  /* with its NUL */
 
 /* ---- dumps that are read ---------------------------------------------- */
 

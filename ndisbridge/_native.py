@@ -1162,12 +1162,27 @@ def linux_links() -> LinuxLinks:
         if status == _TOO_SHORT:
             room = count[0] + count[0] // 8
             continue
-        if status == _FAILURE and error_number[0] != 0:
-            import os
+        raise _host_error(
+            status, error_number[0], "the links of this host could not be read"
+        )
 
-            raise OSError(
-                error_number[0],
-                f"the links of this host could not be read: "
-                f"{os.strerror(error_number[0])}",
-            )
-        raise error_for(status)
+
+def tag_linux_link(if_index: int, net_luid: int, previous: int = 0) -> None:
+    """ndisbridge_tag_linux_link()."""
+    error_number = ffi.new("int32_t *")
+    status = lib.ndisbridge_tag_linux_link(
+        if_index, net_luid, previous, error_number
+    )
+    if status != _SUCCESS:
+        raise _host_error(
+            status, error_number[0], "the tag could not be written"
+        )
+
+
+def _host_error(status: int, error_number: int, what: str) -> Exception:
+    """The kernel's refusal, as the error that it is elsewhere too."""
+    if status != _FAILURE or error_number == 0:
+        return error_for(status)
+    import os
+
+    return OSError(error_number, f"{what}: {os.strerror(error_number)}")
