@@ -41,7 +41,7 @@ class IfIndexConflictError(IdentityConflictError):
     """
 
     def __init__(
-        self, if_index: int, owner: IdentityRecord, store: str
+        self, if_index: int, owner: IdentityRecord, store: str = ""
     ) -> None:
         # Without the store's name, for it is the link that is wrong.
         super().__init__(
