@@ -63,6 +63,18 @@ ndisbridge_status ndisbridge_set_linux_link(
     return NDISBRIDGE_STATUS_NOT_SUPPORTED;
 }
 
+ndisbridge_status ndisbridge_tag_linux_link(ndisbridge_linux_host *host,
+    uint32_t if_index, uint64_t net_luid, uint64_t previous,
+    int32_t *error_number)
+{
+    (void)host;
+    (void)if_index;
+    (void)net_luid;
+    (void)previous;
+    (void)error_number;
+    return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+}
+
 ndisbridge_status ndisbridge_open_linux_monitor(
     ndisbridge_linux_monitor **monitor, uint32_t receive_buffer,
     int32_t *error_number)

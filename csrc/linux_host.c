@@ -195,4 +195,68 @@ ndisbridge_status ndisbridge_set_linux_link(ndisbridge_linux_host *host,
                       : failure(error, error_number);
 }
 
+/* ---- tags ------------------------------------------------------------- */
+
+/* Of the kernel's ABI; headers older than 5.5 do not have them. */
+enum {
+    NEW_LINK_PROPERTY = 108,
+    DELETE_LINK_PROPERTY = 109,
+    LINK_PROPERTY_LIST = 52,
+    LINK_ALT_NAME = 53
+};
+
+static int32_t change_tag(struct nb_socket *route, uint16_t type,
+    uint32_t if_index, uint64_t net_luid)
+{
+    static const char digits[] = "0123456789abcdef";
+    const struct ifinfomsg header = { .ifi_index = (int)if_index };
+    char text[NB_TAG_SIZE] = NB_TAG_PREFIX;
+    struct nb_dump dump = { .take = take_nothing };
+    struct nb_request request, list = { .size = 0 };
+
+    for (size_t i = 0; i < 16; i++)
+        text[sizeof NB_TAG_PREFIX - 1 + i] =
+            digits[net_luid >> (60 - 4 * i) & 0xF];
+    nb_request_begin(&request, type,
+        type == NEW_LINK_PROPERTY
+            ? NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND
+            : NLM_F_ACK,
+        &header, sizeof header);
+    (void)nb_request_add(&list, LINK_ALT_NAME, text, sizeof text);
+    (void)nb_request_add(
+        &request, LINK_PROPERTY_LIST | NLA_F_NESTED, list.body, list.size);
+    return nb_socket_request(route, &request, &dump);
+}
+
+static bool is_net_luid(uint64_t net_luid)
+{
+    return net_luid >> 48 != 0 && (net_luid & 0xFFFFFF) == 0;
+}
+
+ndisbridge_status ndisbridge_tag_linux_link(ndisbridge_linux_host *host,
+    uint32_t if_index, uint64_t net_luid, uint64_t previous,
+    int32_t *error_number)
+{
+    int32_t error = 0;
+
+    if (host == NULL || if_index == 0 || if_index > NDISBRIDGE_IF_INDEX_MAX
+        || (net_luid != 0 && !is_net_luid(net_luid))
+        || (previous != 0 && !is_net_luid(previous)))
+        return NDISBRIDGE_STATUS_INVALID_PARAMETER;
+    pthread_mutex_lock(&host->lock);
+    /* The new one first, so that the link is never without one. */
+    if (net_luid != 0 && net_luid != previous)
+        error = change_tag(
+            &host->route, NEW_LINK_PROPERTY, if_index, net_luid);
+    if (error == 0 && previous != 0 && net_luid != previous)
+        error = change_tag(
+            &host->route, DELETE_LINK_PROPERTY, if_index, previous);
+    pthread_mutex_unlock(&host->lock);
+    if (error == 0)
+        return NDISBRIDGE_STATUS_SUCCESS;
+    if (error_number != NULL)
+        *error_number = error;
+    return NDISBRIDGE_STATUS_FAILURE;
+}
+
 #endif

@@ -26,6 +26,10 @@
 #include "../ndisbridge/include/ndisbridge.h"
 #include "netlink.h"
 
+/* An altname that carries a NET_LUID: this and 16 hexadecimal digits. */
+#define NB_TAG_PREFIX "ndis-luid-"
+enum { NB_TAG_SIZE = sizeof NB_TAG_PREFIX + 16 };  /* with its NUL */
+
 /* ---- dumps that are read ---------------------------------------------- */
 
 /* Context of nb_take_link(). */

@@ -190,6 +190,22 @@ class LinuxHandle:
         if status != _SUCCESS:
             raise _refusal(status, error_number[0])
 
+    def tag(self, if_index: int, net_luid: int, previous: int = 0) -> None:
+        """
+        ndisbridge_tag_linux_link().
+
+        Raises:
+            OSError: The kernel refused.
+        """
+        error_number = ffi.new("int32_t *")
+        status = lib.ndisbridge_tag_linux_link(
+            self._host, if_index, net_luid, previous, error_number
+        )
+        if status == _FAILURE and error_number[0]:
+            raise _os_error(error_number[0], "the tag could not be written")
+        if status != _SUCCESS:
+            raise error_for(status)
+
     def close(self) -> None:
         """Close it; nothing may be using it."""
         ffi.release(self._host)

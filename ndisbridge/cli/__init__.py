@@ -19,7 +19,7 @@ except ImportError as error:  # pragma: no cover
     )
 
 from .._native import library_version
-from . import identities, live, store, streams, tools
+from . import identities, live, stacking, store, streams, tools
 from .errors import INTERRUPTED, OK, USAGE, explain
 
 _COMPLETE = "_NDISBRIDGE_COMPLETE"
@@ -47,7 +47,7 @@ for _command in (
     identities.reserve,
     identities.release,
     live.query,
-    live.stack,
+    stacking.stack,
     tools.convert,
     store.store,
 ):

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 """
-Commands that ask the links of this host: query, stack.
+Commands that ask the links of this host: query, set.
 """
 
 from __future__ import annotations
 
 import contextlib
-import uuid
 from typing import Any
 
 import click
@@ -21,13 +20,9 @@ from ..constants import (
     PauseFunctions,
 )
 from ..exceptions import NdisError
-from ..net_luid import NetLuid
-from ..persistence import (
-    IdentityRecord,
-    StoreNotFoundError,
-)
-from ..proxy.links import LinuxLink, read_links
-from ..proxy.linux import PROVIDER_NAME, LinuxHost
+from ..persistence import StoreNotFoundError
+from ..proxy.links import read_links
+from ..proxy.linux import LinuxHost
 from ..session import Session
 from ..structures import Structure, oid_number
 from .completing import complete_oid
@@ -38,8 +33,8 @@ from .options import (
     output_option,
     store_option,
 )
-from .output import cell, show_one, show_rows
-from .rows import ABSENT, Row, make_row, resolve, rows_of, this_compartment
+from .output import cell, show_one
+from .rows import ABSENT, Row, resolve, rows_of, this_compartment, unknown_row
 from .stores import read_store
 from .streams import write
 
@@ -154,50 +149,7 @@ def _live_row(ident: str, store: str | None, compartment: str | None) -> Row:
     if row is None or row.status == ABSENT:
         for link in read_links():
             if ident in {link.name, str(link.if_index)}:
-                return _unknown_row(link)
+                return unknown_row(link)
     if row is None:
         raise NotFound(f"no link or identity here is {ident!r}")
     return row
-
-
-def _unknown_row(link: LinuxLink) -> Row:
-    record = IdentityRecord(
-        compartment="",
-        provider=PROVIDER_NAME,
-        key=link.name,
-        net_luid=int(NetLuid.make(link.if_type, 0)),
-        interface_guid=uuid.UUID(int=0),
-    )
-    return make_row(record, link)
-
-
-@click.command()
-@output_option
-def stack(output: str) -> None:
-    """Show what runs on what: the interface stack of this host's links.
-
-    \b
-    Example:
-      ndisbridge stack -o json
-    """
-    with Session() as session, LinuxHost(session, compartment="-") as host:
-        names = {each.if_index: each.name for each in host.adopt()}
-        table: Any = session.if_stack_table().tolist()
-        rows = [
-            {
-                "higher": names.get(higher, ""),
-                "higher_if_index": higher,
-                "lower": names.get(lower, ""),
-                "lower_if_index": lower,
-            }
-            for higher, lower in table
-        ]
-    columns = {
-        "Higher": "higher",
-        "ifIndex": "higher_if_index",
-        "Lower": "lower",
-        "ifIndex ": "lower_if_index",
-    }
-    if output == "csv":
-        columns = {name: name for name in columns.values()}
-    show_rows(rows, output, columns)

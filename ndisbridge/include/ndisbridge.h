@@ -2212,6 +2212,32 @@ ndisbridge_status ndisbridge_set_linux_link(
     ndisbridge_linux_host *host, uint32_t if_index, uint32_t oid,
     const void *input, uint32_t length, int32_t *error_number);
 
+/** Gives a link of the calling thread's network namespace an altname that
+ *  carries its NET_LUID, "ndis-luid-" and 16 hexadecimal digits: it goes with
+ *  the link through renames and moves to other namespaces, until the link is
+ *  deleted.  ndisbridge_get_linux_links() tells it as tagged_net_luid.
+ *
+ *  @param[in]  if_index      of the link
+ *  @param[in]  net_luid      to write; 0 only takes previous off
+ *  @param[in]  previous      tag to take off once that is done; 0 for none
+ *  @param[out] error_number  errno of a failure; may be NULL
+ *
+ *  @retval FAILURE            the kernel refused: EPERM without CAP_NET_ADMIN,
+ *                             ENODEV without such a link, EEXIST if a link
+ *                             of the namespace has the tag, EOPNOTSUPP
+ *                             before Linux 5.5; what was taken off stays
+ *                             off, what was written stays
+ *  @retval INVALID_PARAMETER  no ifIndex, or no NET_LUID
+ *  @retval NOT_SUPPORTED      this is not Linux
+ *
+ *  Threads:      any thread.
+ *  Cost:         one socket.
+ *  Counterpart:  none.
+ */
+ndisbridge_status ndisbridge_tag_linux_link(
+    ndisbridge_linux_host *host, uint32_t if_index,
+    uint64_t net_luid, uint64_t previous, int32_t *error_number);
+
 enum ndisbridge_linux_change_kind {
     /** A link has come, or has changed: link is what it is now. */
     NDISBRIDGE_LINUX_CHANGE_LINK = 1,

@@ -36,7 +36,13 @@ from ..persistence import (
 from ..persistence.records import SessionInfo
 from ..provider import Identity, Interface, InterfaceInformation, Provider
 from ..session import Session
-from .adoption import AdoptedLink, Adoption, AdoptionState, state_of
+from .adoption import (
+    AdoptedLink,
+    Adoption,
+    AdoptionState,
+    IfIndexConflictError,
+    state_of,
+)
 from .compartments import CompartmentError, current_compartment
 from .links import (
     LinuxLink,
@@ -53,6 +59,7 @@ __all__ = [
     "Adoption",
     "AdoptionState",
     "CompartmentError",
+    "IfIndexConflictError",
     "LinuxHost",
     "LinuxLink",
     "current_compartment",
@@ -77,6 +84,8 @@ class LinuxHost:
         session: Where to register them.
         compartment: Name of the namespace; by default the calling thread's,
             see :func:`~ndisbridge.proxy.compartments.current_compartment`.
+        tag: Write each link's NET_LUID onto it, as an altname in the place
+            of an older one, so that it is recognised wherever it goes.
 
     Raises:
         CompartmentError: The namespace has no name that would outlive it.
@@ -87,9 +96,14 @@ class LinuxHost:
     """
 
     def __init__(
-        self, session: Session, *, compartment: str | None = None
+        self,
+        session: Session,
+        *,
+        compartment: str | None = None,
+        tag: bool = False,
     ) -> None:
         self.session = session
+        self.tag = tag
         self.compartment = current_compartment(compartment)
         self.provider: Provider = session.register_provider(
             PROVIDER_NAME, compartment=self.compartment
@@ -98,6 +112,8 @@ class LinuxHost:
             int, tuple[Interface, InterfaceInformation]
         ] = {}
         self._rows: set[tuple[int, int]] = set()
+        # Identities that have an ifIndex for their own, by that.
+        self._owners: dict[int, IdentityRecord] = {}
 
     def adopt(self) -> Adoption:
         """
@@ -124,19 +140,24 @@ class LinuxHost:
         interfaces = self._register(links, records)
         self._publish(raw, links, records, interfaces)
         unstacked = self._stack(links, interfaces)
+        tagged = [
+            self._tag(link, record) if self.tag else None
+            for link, record in zip(links, records, strict=True)
+        ]
         return Adoption(
             self.compartment,
             [
                 AdoptedLink(
                     match.link,
                     record,
-                    state_of(match),
+                    state_of(match, done),
                     done if isinstance(done, Interface) else None,
                     done if isinstance(done, Exception) else None,
                     match.previous_name,
+                    tag_error,
                 )
-                for match, record, done in zip(
-                    matches, records, interfaces, strict=True
+                for match, record, done, tag_error in zip(
+                    matches, records, interfaces, tagged, strict=True
                 )
             ],
             unstacked,
@@ -149,11 +170,8 @@ class LinuxHost:
     ) -> tuple[list[Match], list[IdentityRecord]]:
         """Make the identities durable: matches, and the records of now."""
         for left in reversed(range(_ATTEMPTS)):
-            matches = recognise(
-                links,
-                self.session.identities(provider=PROVIDER_NAME),
-                self.compartment,
-            )
+            known = list(self.session.identities(provider=PROVIDER_NAME))
+            matches = recognise(links, known, self.compartment)
             changed = [
                 (match.record.net_luid, changes)
                 for match in matches
@@ -169,6 +187,9 @@ class LinuxHost:
                     raise
             else:
                 break
+        self._owners = {
+            each.if_index: each for each in known if each.if_index_owned
+        }
         return matches, [
             made[match.key]
             if match.record is None
@@ -241,6 +262,17 @@ class LinuxHost:
         own = getattr(self.session.store, "session_id", None)
         return None if holder and holder.session_id == own else holder
 
+    def _tag(self, link: LinuxLink, record: IdentityRecord) -> OSError | None:
+        """Write a link's NET_LUID onto it: why not, if it can't be."""
+        if link.tagged_net_luid != record.net_luid:
+            try:
+                _native.tag_linux_link(
+                    link.if_index, record.net_luid, link.tagged_net_luid
+                )
+            except OSError as error:
+                return error
+        return None
+
     # -- interfaces
 
     def _register(
@@ -252,6 +284,13 @@ class LinuxHost:
         for record in records:
             kept = self._registered.get(record.net_luid)
             done.append(None if kept is None else kept[0])
+        for i, (link, record) in enumerate(zip(links, records, strict=True)):
+            owner = self._owners.get(link.if_index, record)
+            if owner.net_luid != record.net_luid:
+                if record.net_luid in self._registered:
+                    # Reserved since then.
+                    self._deregister(self._registered[record.net_luid][0])
+                done[i] = self._conflict(link.if_index, owner)
         todo = [i for i, each in enumerate(done) if each is None]
         registered = self._register_all(
             [Identity(self.provider, records[i]) for i in todo],
@@ -344,8 +383,23 @@ class LinuxHost:
             return self.provider.register_interface(
                 identity, facts, if_index=if_index
             )
+        except IdentityConflictError as error:
+            owner = self._owner_elsewhere(if_index)
+            return self._conflict(if_index, owner) if owner else error
         except (NdisError, *_REFUSED) as error:
             return error
+
+    def _owner_elsewhere(self, if_index: int) -> IdentityRecord | None:
+        """The identity, of whatever provider, that has an ifIndex."""
+        for record in self.session.identities():
+            if record.if_index_owned and record.if_index == if_index:
+                return record
+        return None
+
+    def _conflict(
+        self, if_index: int, owner: IdentityRecord
+    ) -> IfIndexConflictError:
+        return IfIndexConflictError(if_index, owner, str(self.session.store))
 
     # -- values, stack
 
