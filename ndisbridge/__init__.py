@@ -44,8 +44,8 @@ from .constants import (
 )
 from .embedding import get_include, get_library, get_pkg_config_dir
 from .exceptions import (
-    BufferTooShortError,
     AccessDeniedError,
+    BufferTooShortError,
     DuplicateObjectIdError,
     ForkedError,
     InOwnHandlerError,
@@ -87,11 +87,11 @@ from .session import IndexCounts, QueryResults, Session
 __version__ = _library_version()
 
 __all__ = [
-    "AccessDeniedError",
     "IF_INDEX_FIRST_LINUX",
     "IF_INDEX_MAX",
     "LINK_SPEED_UNKNOWN",
     "NET_LUID_INDEX_MAX",
+    "AccessDeniedError",
     "BufferTooShortError",
     "DuplicateObjectIdError",
     "ForkedError",

@@ -2212,7 +2212,7 @@ ndisbridge_status ndisbridge_set_linux_link(
     ndisbridge_linux_host *host, uint32_t if_index, uint32_t oid,
     const void *input, uint32_t length, int32_t *error_number);
 
-/** Gives a link of the calling thread's network namespace an altname that
+/** Gives a link of a host an altname that
  *  carries its NET_LUID, "ndis-luid-" and 16 hexadecimal digits: it goes with
  *  the link through renames and moves to other namespaces, until the link is
  *  deleted.  ndisbridge_get_linux_links() tells it as tagged_net_luid.
@@ -2230,8 +2230,7 @@ ndisbridge_status ndisbridge_set_linux_link(
  *  @retval INVALID_PARAMETER  no ifIndex, or no NET_LUID
  *  @retval NOT_SUPPORTED      this is not Linux
  *
- *  Threads:      any thread.
- *  Cost:         one socket.
+ *  Threads:      any thread; one after the other.
  *  Counterpart:  none.
  */
 ndisbridge_status ndisbridge_tag_linux_link(
