@@ -531,6 +531,25 @@ class IfTableLevel(IntEnum):
     NORMAL = 0
     PUBLISHED = 2
 
+class EventKind(IntEnum):
+    PARAMETER = 0
+    ADD = 1
+    DELETE = 2
+    INITIAL = 3
+    STACK_ADD = 4
+    STACK_DELETE = 5
+    IDENTITY = 6
+
+class LinkTransition(IntEnum):
+    NONE = 0
+    UP = 1
+    DOWN = 2
+
+class IdentityChangeKind(IntEnum):
+    CREATED = 1
+    CHANGED = 2
+    RELEASED = 3
+
 NET_LUID_INDEX_MAX: int
 IF_INDEX_MAX: int
 IF_INDEX_FIRST_LINUX: int
