@@ -38,13 +38,7 @@ _VALUES_END = _VALUES + ffi.offsetof(
 _ADMIN_STATUS = _PUBLISHED + ffi.offsetof(
     "ndisbridge_published", "admin_status"
 )
-_COUNTERS = sum(
-    1 << bit
-    for bit, (name, _) in enumerate(
-        ffi.typeof("ndisbridge_interface_information").fields
-    )
-    if name.startswith(("if_in_", "if_out_", "if_hc_"))
-)
+_COUNTERS = int(lib.NDISBRIDGE_PUBLISH_STATISTICS)
 _new_untouched = ffi.new_allocator(should_clear_after_alloc=False)
 
 
