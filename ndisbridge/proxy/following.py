@@ -14,6 +14,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
@@ -24,7 +25,8 @@ from .._native_linux import (
     LinuxMonitor,
 )
 from ..exceptions import ForkedError, InvalidStateError, NdisError
-from ..persistence import StoreError
+from ..persistence import IdentityInUseError, StoreError
+from .adoption import AdoptedLink
 from .compartments import CompartmentError, namespace_of_thread
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class Follower:
         self._wait = 0.0
         self._not_before = 0.0
         self._refresh_at = 0.0
+        self._patience = _FIRST_WAIT
         self._resyncs = 0
         self._last_error: Exception | None = None
         host._followers.append(self)
@@ -216,7 +219,7 @@ class Follower:
             return
         try:
             with self._host._lock:
-                self._host._take_changes(
+                taken = self._host._take_changes(
                     changes.links,
                     [(kind == CHANGE_LINK, each) for kind, each in kinds],
                     self._removal,
@@ -225,6 +228,7 @@ class Follower:
             # Whatever has been done of it: the links say what is so.
             self._behind = True
             raise
+        self._try_again(taken)
 
     def _catch_up(self) -> None:
         self._reconcile(scan=self._scan)
@@ -234,14 +238,29 @@ class Follower:
         """Read all links, and have everything as they are."""
         host = self._host
         with host._lock:
-            host._take_all(
+            taken, _ = host._take_all(
                 host._handle.links(),
                 scan=scan,
                 continuing=True,
                 removal=self._removal,
             )
+        self._refresh_at = time.monotonic() + (self._interval or 0.0)
+        self._try_again(taken)
+
+    def _try_again(self, taken: Sequence[AdoptedLink]) -> None:
+        """
+        Who comes from another namespace may be registered there for a moment
+        still: not for long, or else for long.
+        """
+        if not any(
+            isinstance(each.error, IdentityInUseError) for each in taken
+        ):
+            self._patience = _FIRST_WAIT
+            return
+        at = time.monotonic() + self._patience
+        self._patience = min(self._patience * 2, _LAST_WAIT)
         if self._interval is not None:
-            self._refresh_at = time.monotonic() + self._interval
+            self._refresh_at = min(self._refresh_at, at)
 
     def _failed(self, error: Exception) -> None:
         self._last_error = error

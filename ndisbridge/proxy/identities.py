@@ -195,6 +195,9 @@ class LinkIdentities:
     def _refresh(self, links: Sequence[LinuxLink]) -> None:
         """Read the candidates of a few links as the store has them now."""
         store = self._session.store
+        if len(links) * 4 > len(self._records):
+            self.scan()
+            return
         for link in links:
             record = store.find(self._compartment, self._provider, link.name)
             if record is not None:

@@ -264,9 +264,17 @@ class LinuxHost:
                 held = self._held.get(link.if_index)
                 if held is not None and _is_same(held.adopted.link, link):
                     known[n] = held.net_luid
-        self._publish(links, but=todo)
+        # What needs no store first: it may refuse.
+        self._publish(
+            links, but=[i for n, i in enumerate(todo) if n not in known]
+        )
         taken = self._take(
-            links, todo, decoded, [prints[i] for i in todo], known
+            links,
+            todo,
+            decoded,
+            [prints[i] for i in todo],
+            known,
+            few=not scan,
         )
         loops = self._stack.settle()
         fresh = dict(zip(todo, taken, strict=True))
@@ -303,10 +311,10 @@ class LinuxHost:
         links: LinuxLinks,
         changes: Iterable[tuple[bool, int]],
         removal: Removal,
-    ) -> None:
+    ) -> list[AdoptedLink]:
         """
         Bring what has changed in line: (whether it is there, ifIndex) of
-        each record, in order.
+        each record, in order.  What has been taken anew.
 
         Changes of a link that was there before, and still is, are published
         one by one.  What came and went meanwhile was never here.
@@ -340,7 +348,7 @@ class LinuxHost:
             prints.append(fingerprint)
         # Of those that are gone since, it says not found: they are.
         links.publish(self.session._core, net_luids)
-        self._take(
+        taken = self._take(
             links,
             todo,
             [decode_link(links, i) for i in todo],
@@ -349,6 +357,7 @@ class LinuxHost:
             few=True,
         )
         self._stack.settle()
+        return taken
 
     def _take(
         self,
