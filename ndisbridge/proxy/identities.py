@@ -26,7 +26,6 @@ from .recognition import (
     PERMANENT_ADDRESS,
     Match,
     attributes_of,
-    new_key,
     recognise,
 )
 
@@ -57,7 +56,6 @@ class LinkIdentities:
         self._session = session
         self._provider = provider
         self._compartment = compartment
-        self._stamp: object = None
         self._records: dict[int, IdentityRecord] = {}
         # NET_LUIDs of the records that a link may be recognised by.
         self._index: dict[tuple[str, str], set[int]] = {}
@@ -65,20 +63,14 @@ class LinkIdentities:
         # Identities that have an ifIndex for their own, by that.
         self._owners: dict[int, int] = {}
 
-    def scan(self) -> bool:
-        """Read all that may have changed; False if nothing can have."""
-        # Before the rows are read: what changes meanwhile is read again.
-        stamp = getattr(self._session.store, "changes", lambda: None)()
-        if stamp is not None and stamp == self._stamp:
-            return False
+    def scan(self) -> None:
+        """Read them all."""
         self._records.clear()
         self._index.clear()
         self._keys.clear()
         self._owners.clear()
         for record in self._session.identities(provider=self._provider):
             self._put(record)
-        self._stamp = stamp
-        return True
 
     def get(self, net_luid: int) -> IdentityRecord | None:
         """The record of a NET_LUID."""
@@ -128,7 +120,6 @@ class LinkIdentities:
             except IdentityExistsError:
                 if not left:
                     raise
-                self._stamp = None
                 self.scan()
             else:
                 break
@@ -163,21 +154,15 @@ class LinkIdentities:
                 and not is_taken(record.net_luid)
             ],
             self._compartment,
+            self._keys,
         )
-        keys = set(self._keys) if unknown else set()
         by_position = dict(zip(unknown, found, strict=True))
-        matches = []
-        for i, link in enumerate(links):
-            match = by_position.get(i)
-            if match is None:
-                match = Match.known(
-                    link, self._records[known[i]], self._compartment
-                )
-            elif match.record is None:
-                # Of all keys, not of those of the candidates only.
-                match = replace(match, key=new_key(link.name, keys))
-            matches.append(match)
-        return matches
+        return [
+            by_position[i]
+            if i in by_position
+            else Match.known(link, self._records[known[i]], self._compartment)
+            for i, link in enumerate(links)
+        ]
 
     def _candidates(
         self, links: Sequence[LinuxLink]

@@ -235,12 +235,13 @@ class LinuxHost:
         cannot be.
 
         Args:
-            scan: Whether identities may have changed in the store.
+            scan: Whether to read all identities: they may have changed.
             continuing: A link that has the ifIndex, the kind and the
                 address of one held here is that one, whatever its name.
             removal: What to do with a link that is gone.
         """
-        scanned = scan and self._identities.scan()
+        if scan:
+            self._identities.scan()
         if_indexes = links.if_indexes().tolist()
         for if_index in self._held.keys() - set(if_indexes):
             self._leave(self._held[if_index], removal)
@@ -254,7 +255,7 @@ class LinuxHost:
                 held is None
                 or held.fingerprint != fingerprint
                 or not self._is_here(held.interface)
-                or (scanned and not self._is_current(held))
+                or (scan and not self._is_current(held))
             ):
                 todo.append(i)
         known = {}
