@@ -120,6 +120,17 @@ class SqliteIdentities(SqlitePages):
                 provider,
             )
 
+    def _find_many(
+        self, net_luids: Sequence[int]
+    ) -> dict[int, IdentityRecord]:
+        """Those that are there."""
+        places = ", ".join("?" * len(net_luids))
+        with self._reading():
+            found = self._records(
+                f"net_luid IN ({places})", *map(signed, net_luids)
+            )
+        return {each.net_luid: each for each in found}
+
     # -- changing
 
     def _insert_identities(
