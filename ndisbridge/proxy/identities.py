@@ -34,6 +34,7 @@ from .recognition import (
 _ATTEMPTS = 5
 
 Changed = tuple[int, Mapping[str, Any]]
+_Index = dict[tuple[str, str], set[int]]
 
 
 class LinkIdentities:
@@ -56,21 +57,30 @@ class LinkIdentities:
         self._session = session
         self._provider = provider
         self._compartment = compartment
+        self._stamp: object = None
         self._records: dict[int, IdentityRecord] = {}
-        # NET_LUIDs of the records that a link may be recognised by.
-        self._index: dict[tuple[str, str], set[int]] = {}
+        # NET_LUIDs by what a link may be recognised by; None until a few
+        # links are.
+        self._index: _Index | None = None
         self._keys: set[str] = set()
         # Identities that have an ifIndex for their own, by that.
         self._owners: dict[int, int] = {}
 
-    def scan(self) -> None:
-        """Read them all."""
+    def scan(self) -> bool:
+        """Read them all, unless the store says that none has changed."""
+        store = self._session.store
+        # Before the rows: what changes meanwhile is read again.
+        stamp = getattr(store, "identities_stamp", lambda: None)()
+        if stamp is not None and stamp == self._stamp:
+            return False
         self._records.clear()
-        self._index.clear()
+        self._index = None
         self._keys.clear()
         self._owners.clear()
         for record in self._session.identities(provider=self._provider):
             self._put(record)
+        self._stamp = stamp
+        return True
 
     def get(self, net_luid: int) -> IdentityRecord | None:
         """The record of a NET_LUID."""
@@ -170,11 +180,16 @@ class LinkIdentities:
         """The records that recognition may find any of these links by."""
         if len(links) * 4 > len(self._records):
             return list(self._records.values())
+        index = self._index
+        if index is None:
+            index = self._index = {}
+            for record in self._records.values():
+                _add(index, record)
         found: set[int] = set()
         for link in links:
             found.add(link.tagged_net_luid)
             for each in _traits_of_link(link):
-                found |= self._index.get(each, set())
+                found |= index.get(each, set())
         return [self._records[each] for each in found if each in self._records]
 
     def _refresh(self, links: Sequence[LinuxLink]) -> None:
@@ -201,30 +216,23 @@ class LinkIdentities:
 
     def _put(self, record: IdentityRecord) -> None:
         net_luid = record.net_luid
-        before = self._records.get(net_luid)
-        if before is not None:
-            self._unindex(before)
+        if self._index is not None:
+            if net_luid in self._records:
+                _remove(self._index, self._records[net_luid])
+            _add(self._index, record)
         self._records[net_luid] = record
-        for each in _traits_of(record):
-            self._index.setdefault(each, set()).add(net_luid)
         if record.compartment == self._compartment:
             self._keys.add(record.key)
         if record.if_index_owned:
             self._owners[record.if_index] = net_luid
-
-    def _unindex(self, record: IdentityRecord) -> None:
-        for each in _traits_of(record):
-            known = self._index[each]
-            known.discard(record.net_luid)
-            if not known:
-                del self._index[each]
 
     def drop(self, net_luid: int) -> None:
         """Forget an identity: it is released."""
         record = self._records.pop(net_luid, None)
         if record is None:
             return
-        self._unindex(record)
+        if self._index is not None:
+            _remove(self._index, record)
         if record.compartment == self._compartment:
             self._keys.discard(record.key)
         if self._owners.get(record.if_index) == net_luid:
@@ -293,6 +301,19 @@ class LinkIdentities:
                     )
             raise
         return {record.key: record for record in records}
+
+
+def _add(index: _Index, record: IdentityRecord) -> None:
+    for each in _traits_of(record):
+        index.setdefault(each, set()).add(record.net_luid)
+
+
+def _remove(index: _Index, record: IdentityRecord) -> None:
+    for each in _traits_of(record):
+        known = index[each]
+        known.discard(record.net_luid)
+        if not known:
+            del index[each]
 
 
 def _traits_of(record: IdentityRecord) -> list[tuple[str, str]]:

@@ -235,13 +235,12 @@ class LinuxHost:
         cannot be.
 
         Args:
-            scan: Whether to read all identities: they may have changed.
+            scan: Whether to read all identities that may have changed.
             continuing: A link that has the ifIndex, the kind and the
                 address of one held here is that one, whatever its name.
             removal: What to do with a link that is gone.
         """
-        if scan:
-            self._identities.scan()
+        scanned = scan and self._identities.scan()
         if_indexes = links.if_indexes().tolist()
         for if_index in self._held.keys() - set(if_indexes):
             self._leave(self._held[if_index], removal)
@@ -255,7 +254,7 @@ class LinuxHost:
                 held is None
                 or held.fingerprint != fingerprint
                 or not self._is_here(held.interface)
-                or (scan and not self._is_current(held))
+                or (scanned and not self._is_current(held))
             ):
                 todo.append(i)
         known = {}
@@ -275,7 +274,7 @@ class LinuxHost:
             decoded,
             [prints[i] for i in todo],
             known,
-            few=not scan,
+            few=not scanned,
         )
         loops = self._stack.settle()
         fresh = dict(zip(todo, taken, strict=True))
