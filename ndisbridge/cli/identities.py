@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 from ..constants import IfType
+from ..exceptions import NdisError
 from ..net_luid import NetLuid
 from ..proxy.compartments import current_compartment
-from ..proxy.links import read_links
+from ..proxy.links import read_links, write_tag
 from ..proxy.linux import PROVIDER_NAME
 from ..proxy.recognition import recognise
 from ..session import Session
@@ -267,4 +268,16 @@ def release(
         elif not yes:
             raise click.UsageError("nobody to ask here: give --yes")
         session.release(record)
+    _untag(record.net_luid)
     note(f"released {row.key} ({row.net_luid})")
+
+
+def _untag(net_luid: int) -> None:
+    """A tag that outlived its identity would pass for the next one's."""
+    with contextlib.suppress(NdisError, OSError):
+        for link in read_links():
+            if link.tagged_net_luid == net_luid:
+                try:
+                    write_tag(link, 0)
+                except OSError as error:
+                    note(f"{link.name}: {error.strerror}")

@@ -119,6 +119,19 @@ def decode_links(raw: _native.LinuxLinks) -> list[LinuxLink]:
     return links
 
 
+def write_tag(link: LinuxLink, net_luid: int) -> None:
+    """
+    Write a NET_LUID onto a link of this namespace, as an altname that goes
+    with it wherever it goes, in the place of the one that it has; 0: only
+    take that off.
+
+    Raises:
+        OSError: The kernel refused; EEXIST if another link has that tag.
+    """
+    if link.tagged_net_luid != net_luid:
+        _native.tag_linux_link(link.if_index, net_luid, link.tagged_net_luid)
+
+
 def stack_rows(links: Sequence[LinuxLink]) -> set[tuple[int, int]]:
     """(higher, lower) ifIndexes: masters above ports, links above theirs."""
     rows = set()

@@ -50,6 +50,7 @@ from .links import (
     information_of,
     read_links,
     stack_rows,
+    write_tag,
 )
 from .recognition import Match, attributes_of, recognise
 
@@ -141,7 +142,7 @@ class LinuxHost:
         self._publish(raw, links, records, interfaces)
         unstacked = self._stack(links, interfaces)
         tagged = [
-            self._tag(link, record) if self.tag else None
+            _tag(link, record) if self.tag else None
             for link, record in zip(links, records, strict=True)
         ]
         return Adoption(
@@ -261,17 +262,6 @@ class LinuxHost:
         holder = record.in_use_by
         own = getattr(self.session.store, "session_id", None)
         return None if holder and holder.session_id == own else holder
-
-    def _tag(self, link: LinuxLink, record: IdentityRecord) -> OSError | None:
-        """Write a link's NET_LUID onto it: why not, if it can't be."""
-        if link.tagged_net_luid != record.net_luid:
-            try:
-                _native.tag_linux_link(
-                    link.if_index, record.net_luid, link.tagged_net_luid
-                )
-            except OSError as error:
-                return error
-        return None
 
     # -- interfaces
 
@@ -476,3 +466,12 @@ class LinuxHost:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _tag(link: LinuxLink, record: IdentityRecord) -> OSError | None:
+    """Write a link's NET_LUID onto it: why not, if it can't be."""
+    try:
+        write_tag(link, record.net_luid)
+    except OSError as error:
+        return error
+    return None
