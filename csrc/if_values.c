@@ -612,3 +612,56 @@ bool nb_values_from_registration(ndisbridge_mib_if_row2 *row,
     row->connection_type = is->connection_type;
     return true;
 }
+
+/* The columns of a row that are facts, of a new registration; all others, of
+ * the row that is. */
+static void keep_values(
+    ndisbridge_mib_if_row2 *row, const ndisbridge_mib_if_row2 *now)
+{
+    ndisbridge_mib_if_row2 facts = *row;
+
+    *row = *now;
+    memcpy(row->description, facts.description, sizeof row->description);
+    row->physical_address_length = facts.physical_address_length;
+    memcpy(row->physical_address, facts.physical_address,
+        sizeof row->physical_address);
+    memcpy(row->permanent_physical_address, facts.permanent_physical_address,
+        sizeof row->permanent_physical_address);
+    row->tunnel_type = facts.tunnel_type;
+    row->media_type = facts.media_type;
+    row->physical_medium_type = facts.physical_medium_type;
+    row->access_type = facts.access_type;
+    row->direction_type = facts.direction_type;
+    row->interface_and_oper_status_flags =
+        (uint8_t)((now->interface_and_oper_status_flags & 0x78)
+            | (facts.interface_and_oper_status_flags & 0x87));
+    row->network_guid = facts.network_guid;
+    row->connection_type = facts.connection_type;
+}
+
+bool nb_values_replace_facts(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid,
+    const ndisbridge_net_if_information *is, uint32_t length)
+{
+    ndisbridge_interface_information unused;
+    ndisbridge_mib_if_row2 before, row;
+    uint64_t sequence;
+    bool same;
+
+    if (!nb_values_from_registration(&row, &unused, net_luid, is, length))
+        return false;
+    sequence = write_begin(interface);
+    read_words(&before, interface->row, NB_ROW_WORDS);
+    same = memcmp(&before.interface_guid, &row.interface_guid,
+               sizeof row.interface_guid)
+            == 0
+        && !((before.interface_and_oper_status_flags
+                 ^ row.interface_and_oper_status_flags)
+            & 2);
+    if (same) {
+        keep_values(&row, &before);
+        write_words(interface->row, &row, &before, NB_ROW_WORDS);
+    }
+    nb_store_release(&interface->sequence, sequence + 2);
+    return same;
+}

@@ -45,6 +45,7 @@ from .constants import (
 from .embedding import get_include, get_library, get_pkg_config_dir
 from .exceptions import (
     BufferTooShortError,
+    AccessDeniedError,
     DuplicateObjectIdError,
     ForkedError,
     InOwnHandlerError,
@@ -86,6 +87,7 @@ from .session import IndexCounts, QueryResults, Session
 __version__ = _library_version()
 
 __all__ = [
+    "AccessDeniedError",
     "IF_INDEX_FIRST_LINUX",
     "IF_INDEX_MAX",
     "LINK_SPEED_UNKNOWN",

@@ -1009,6 +1009,18 @@ class Core:
         _scratch.published = published
         check_quiet(status)
 
+    def replace_information(self, net_luid: int, information: bytes) -> None:
+        check_quiet(
+            lib.ndisbridge_replace_interface_information(
+                self._session,
+                _u64(net_luid),
+                ffi.from_buffer(
+                    "ndisbridge_net_if_information[]", _aligned(information)
+                ),
+                len(information),
+            )
+        )
+
     def publish_many(
         self, net_luids: Sequence[int], values: Any, stride: int
     ) -> int:
@@ -1102,87 +1114,3 @@ def aligned(size: int) -> int:
 def _aligned(raw: bytes) -> bytearray:
     """A copy that starts where malloc does; bytes objects need not."""
     return bytearray(raw)
-
-
-# ---------------------------------------------------------------------------
-# The host's links
-
-
-class LinuxLinks:
-    """
-    The links of the calling thread's network namespace, from one dump.
-
-    ``raw`` is an array of ndisbridge_linux_link; ``len()`` of them are in
-    use.
-    """
-
-    def __init__(self, raw: Any, count: int) -> None:
-        self.raw = raw
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def published(self) -> tuple[Any, int]:
-        """The first ndisbridge_published, and the stride to the next."""
-        offset = ffi.offsetof("ndisbridge_linux_link", "published")
-        first = ffi.cast("uint8_t *", self.raw) + offset
-        return (
-            ffi.cast("ndisbridge_published *", first),
-            ffi.sizeof("ndisbridge_linux_link"),
-        )
-
-    def text(self, i: int, member: str) -> str:
-        """A NUL-terminated member of one link."""
-        raw = ffi.string(getattr(self.raw[i], member))
-        return bytes(raw).decode("utf-8", "surrogateescape")
-
-    def address(self, i: int, member: str) -> bytes:
-        """A physical address of one link."""
-        found = getattr(self.raw[i], member)
-        return bytes(ffi.buffer(found.address))[: found.length]
-
-    def alias(self, i: int) -> str:
-        """The ifalias of one link."""
-        alias = self.raw[i].published.alias
-        return from_utf16(bytes(ffi.buffer(alias.string))[: alias.length])
-
-
-def linux_links() -> LinuxLinks:
-    """ndisbridge_get_linux_links()."""
-    room = 64
-    count = ffi.new("uint32_t *")
-    error_number = ffi.new("int32_t *")
-    while True:
-        raw = ffi.new("ndisbridge_linux_link[]", room)
-        count[0] = room
-        status = lib.ndisbridge_get_linux_links(raw, count, error_number)
-        if status == _SUCCESS:
-            return LinuxLinks(raw, count[0])
-        if status == _TOO_SHORT:
-            room = count[0] + count[0] // 8
-            continue
-        raise _host_error(
-            status, error_number[0], "the links of this host could not be read"
-        )
-
-
-def tag_linux_link(if_index: int, net_luid: int, previous: int = 0) -> None:
-    """ndisbridge_tag_linux_link()."""
-    error_number = ffi.new("int32_t *")
-    status = lib.ndisbridge_tag_linux_link(
-        if_index, net_luid, previous, error_number
-    )
-    if status != _SUCCESS:
-        raise _host_error(
-            status, error_number[0], "the tag could not be written"
-        )
-
-
-def _host_error(status: int, error_number: int, what: str) -> Exception:
-    """The kernel's refusal, as the error that it is elsewhere too."""
-    if status != _FAILURE or error_number == 0:
-        return error_for(status)
-    import os
-
-    return OSError(error_number, f"{what}: {os.strerror(error_number)}")

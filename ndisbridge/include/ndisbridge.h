@@ -81,6 +81,9 @@ enum ndisbridge_status_code {
     /** The session is closed, or the call came from a hook
      *  (0xC0000184). */
     NDISBRIDGE_STATUS_INVALID_STATE = -1073741436,
+    /** The system does not let this process do it, such as the kernel a
+     *  setting of a link (0xC0000022). */
+    NDISBRIDGE_STATUS_ACCESS_DENIED = -1073741790,
     /** The NET_LUID is registered already (0xC000022A). */
     NDISBRIDGE_STATUS_DUPLICATE_OBJECTID = -1073741270,
     /** A buffer length that the OID does not allow (0xC0010014). */
@@ -1729,6 +1732,27 @@ ndisbridge_status ndisbridge_register_interfaces(
     uint32_t information_stride, void *const *provider_if_contexts,
     uint32_t count);
 
+/** Replaces the facts that an interface was registered with: a device that
+ *  has got another name or address is the same interface.  All of
+ *  information is taken but supported_statistics; what is published stays.
+ *
+ *  @param net_luid            NET_LUID of a registered interface
+ *  @param information         as for the registration; interface_guid and
+ *                             NDISBRIDGE_NIIF_FILTER_INTERFACE stay
+ *  @param information_length  bytes of information with what follows it
+ *
+ *  @retval INTERFACE_NOT_FOUND  not registered
+ *  @retval INVALID_PARAMETER    a member has no such value, or may not change
+ *  @retval NOT_SUPPORTED        unknown revision of information
+ *
+ *  Threads:      any thread; readers never see half of it.
+ *  Counterpart:  none: NDIS keeps NET_IF_INFORMATION until deregistration.
+ */
+ndisbridge_status ndisbridge_replace_interface_information(
+    ndisbridge_session *session, ndisbridge_net_luid net_luid,
+    const ndisbridge_net_if_information *information,
+    uint32_t information_length);
+
 /** Deregisters an interface: refuses new readers, waits for the handlers
  *  that run for it, drops its stack rows, frees its ifIndex.  The NET_LUID
  *  stays allocated or retained.
@@ -2111,11 +2135,82 @@ typedef struct ndisbridge_linux_link {
  *  @retval NOT_SUPPORTED     this is not Linux
  *
  *  Threads:      any thread.
- *  Cost:         one socket, 64 KiB of stack.
+ *  Cost:         two sockets, 64 KiB of stack.
  *  Counterpart:  none.
  */
 ndisbridge_status ndisbridge_get_linux_links(
     ndisbridge_linux_link *links, uint32_t *count, int32_t *error_number);
+
+/** The links of one network namespace, from wherever a thread is later. */
+typedef struct ndisbridge_linux_host ndisbridge_linux_host;
+
+/** Opens the network namespace that the calling thread is in.
+ *
+ *  @param[out] host          NULL on failure
+ *  @param[out] error_number  errno of a failure; may be NULL
+ *
+ *  @retval RESOURCES      no memory, or no descriptor is left
+ *  @retval NOT_SUPPORTED  this is not Linux
+ *  @retval other          as error_number says
+ *
+ *  Ownership:    ndisbridge_close_linux_host() ends it.  A child of fork()
+ *                must not use it: its answers would be the parent's.
+ *  Threads:      any thread.
+ */
+ndisbridge_status ndisbridge_open_linux_host(
+    ndisbridge_linux_host **host, int32_t *error_number);
+
+/** Closes it; NULL is allowed.  Nothing else may be using it. */
+void ndisbridge_close_linux_host(ndisbridge_linux_host *host);
+
+/** ndisbridge_get_linux_links() of a host.
+ *  Threads: any thread; one after the other. */
+ndisbridge_status ndisbridge_read_linux_links(
+    ndisbridge_linux_host *host, ndisbridge_linux_link *links,
+    uint32_t *count, int32_t *error_number);
+
+/** Reads one link of a host.
+ *
+ *  @retval INTERFACE_NOT_FOUND  no link has the ifIndex
+ *  @retval other                as error_number says
+ *
+ *  Threads: any thread; one after the other. */
+ndisbridge_status ndisbridge_read_linux_link(
+    ndisbridge_linux_host *host, ndisbridge_linux_link *link,
+    uint32_t if_index, int32_t *error_number);
+
+/** Sets an OID of a link in the kernel.  NDIS has no such sets; in RFC 2863
+ *  the first three are read-write, and ifMtu is read-only.
+ *
+ *  - OID_GEN_ADMIN_STATUS: up or down (`ip link set up`).
+ *  - OID_GEN_ALIAS: ifAlias (`ip link set alias`), at most 255 bytes of
+ *    UTF-8.
+ *  - OID_GEN_PROMISCUOUS_MODE: the administrator's own wish (`ip link set
+ *    promisc`).  The kernel counts who wants all packets: after a set to
+ *    FALSE a link is promiscuous as long as somebody else wants it, such as
+ *    a bridge that it is a port of.
+ *  - OID_GEN_MAXIMUM_FRAME_SIZE: the MTU (`ip link set mtu`), in bytes.
+ *
+ *  @param      if_index      the kernel's
+ *  @param      input         the OID's value, as the catalog says
+ *  @param[out] error_number  errno of the kernel's refusal; may be NULL,
+ *                            and stays what it is if nobody was asked
+ *
+ *  @retval NOT_SUPPORTED        another OID or value; EOPNOTSUPP
+ *  @retval INVALID_LENGTH       not the size of the OID
+ *  @retval INVALID_PARAMETER    not a value of the OID; EINVAL, ERANGE
+ *  @retval ACCESS_DENIED        EPERM, EACCES: CAP_NET_ADMIN is missing
+ *  @retval INTERFACE_NOT_FOUND  ENODEV
+ *  @retval IN_USE               EBUSY
+ *  @retval RESOURCES            ENOMEM, ENOBUFS
+ *  @retval FAILURE              any other errno
+ *
+ *  Threads:      any thread; one after the other.
+ *  Counterpart:  IF_SET_OBJECT.
+ */
+ndisbridge_status ndisbridge_set_linux_link(
+    ndisbridge_linux_host *host, uint32_t if_index, uint32_t oid,
+    const void *input, uint32_t length, int32_t *error_number);
 
 /** Gives a link of the calling thread's network namespace an altname that
  *  carries its NET_LUID, "ndis-luid-" and 16 hexadecimal digits: it goes with
@@ -2139,8 +2234,80 @@ ndisbridge_status ndisbridge_get_linux_links(
  *  Cost:         one socket.
  *  Counterpart:  none.
  */
-ndisbridge_status ndisbridge_tag_linux_link(uint32_t if_index,
+ndisbridge_status ndisbridge_tag_linux_link(
+    ndisbridge_linux_host *host, uint32_t if_index,
     uint64_t net_luid, uint64_t previous, int32_t *error_number);
+
+enum ndisbridge_linux_change_kind {
+    /** A link has come, or has changed: link is what it is now. */
+    NDISBRIDGE_LINUX_CHANGE_LINK = 1,
+    /** A link has gone from the namespace: link has its ifIndex and its
+     *  name, and nothing else. */
+    NDISBRIDGE_LINUX_CHANGE_GONE = 2,
+    /** Changes were lost: read all links now.  link is all zero. */
+    NDISBRIDGE_LINUX_CHANGE_RESYNC = 3
+};
+
+/** What has happened to a link. */
+typedef struct ndisbridge_linux_change {
+    uint32_t kind;  /* ndisbridge_linux_change_kind */
+    uint32_t reserved;
+    ndisbridge_linux_link link;
+} ndisbridge_linux_change;
+
+/** Hears of every change of a network namespace's links. */
+typedef struct ndisbridge_linux_monitor ndisbridge_linux_monitor;
+
+/** Opens a monitor of the network namespace that the calling thread is in.
+ *  Every change after this is told; read the links once after it.
+ *
+ *  @param[out] monitor         NULL on failure
+ *  @param      receive_buffer  bytes of changes that the kernel keeps until
+ *                              they are taken, some KiB each; 0: 64 MiB.
+ *                              Without CAP_NET_ADMIN no more than
+ *                              net.core.rmem_max.  Memory follows use.
+ *  @param[out] error_number    errno of a failure; may be NULL
+ *
+ *  Statuses, Ownership, Threads: as for ndisbridge_open_linux_host().
+ */
+ndisbridge_status ndisbridge_open_linux_monitor(
+    ndisbridge_linux_monitor **monitor, uint32_t receive_buffer,
+    int32_t *error_number);
+
+/** Closes it; NULL is allowed.  Nothing else may be using it. */
+void ndisbridge_close_linux_monitor(ndisbridge_linux_monitor *monitor);
+
+/** The descriptor that is readable when there are changes, for poll(); the
+ *  monitor's own.  -1 without a monitor.  Threads: any thread. */
+int32_t ndisbridge_linux_monitor_fd(const ndisbridge_linux_monitor *monitor);
+
+/** Waits for changes, and takes those that are there, in their order.
+ *
+ *  @param[out]    changes       up to *count changes
+ *  @param[in,out] count         in: changes that fit, 1 or more; out: taken,
+ *                               0 if none came in time
+ *  @param         timeout_ms    ms to wait for the first one;
+ *                               0xFFFFFFFF: for ever
+ *  @param[out]    error_number  errno of a failure; may be NULL
+ *
+ *  Once a reader was too slow, or anything could not be read, what is queued
+ *  is dropped, and the only change is one of kind RESYNC: a read of all
+ *  links that begins after it misses nothing.
+ *
+ *  Speed and duplex are published by the last change of a link only; they
+ *  are asked for here, and what sets them alone is not told.  Changes of
+ *  counters are not told; they come along.
+ *
+ *  @retval FAILURE  the socket failed, as error_number says: open another
+ *
+ *  Threads:      one at a time for a monitor.
+ *  Cost:         a message of the kernel, and some 10 us for each link to
+ *                ask for its details; 64 KiB of stack.
+ *  Counterpart:  NotifyIpInterfaceChange.
+ */
+ndisbridge_status ndisbridge_next_linux_changes(
+    ndisbridge_linux_monitor *monitor, ndisbridge_linux_change *changes,
+    uint32_t *count, uint32_t timeout_ms, int32_t *error_number);
 
 /* cffi: end */
 
