@@ -116,6 +116,21 @@ static PyObject *module_reraise(PyObject *module, PyObject *exception)
     return NULL;
 }
 
+/* Where an exception is nobody's: sys.unraisablehook(). */
+static PyObject *module_write_unraisable(
+    PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 2 || !PyExceptionInstance_Check(args[0])) {
+        PyErr_SetString(
+            PyExc_TypeError, "write_unraisable(exception, object)");
+        return NULL;
+    }
+    restore(args[0]);
+    PyErr_WriteUnraisable(args[1]);
+    return none();
+}
+
 static PyObject *module_take_parked(PyObject *module, PyObject *unused)
 {
     PyObject *list = parked;
@@ -939,6 +954,10 @@ static PyMethodDef module_methods[] = {
     { "reraise", module_reraise, METH_O,
         "reraise(exception)\n\n"
         "Raise an exception as it is, with the __context__ that it has." },
+    { "write_unraisable",
+        (PyCFunction)(void (*)(void))module_write_unraisable, METH_FASTCALL,
+        "write_unraisable(exception, object)\n\n"
+        "Hand an exception that is nobody's to sys.unraisablehook." },
     { "take_parked", module_take_parked, METH_NOARGS,
         "take_parked() -> list\n\n"
         "Take the exceptions that Python code called from C has left." },

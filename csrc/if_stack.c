@@ -55,6 +55,24 @@ static void erase(struct nb_rows *rows, uint64_t row)
         (rows->count - at) * sizeof *rows->rows);
 }
 
+/* What has happened to a row of the stack, of which both interfaces are in
+ * the table. */
+static void tell(struct nb_stack *stack, uint32_t higher, uint32_t lower,
+    enum ndisbridge_event_kind kind)
+{
+    struct nb_events *events = stack->table->events;
+    ndisbridge_event event = { .kind = kind,
+        .if_index = higher,
+        .lower_if_index = lower };
+
+    nb_store_release(&events->stack_last_change, nb_now_ms());
+    if (!nb_events_wanted(events))
+        return;
+    event.net_luid = nb_load_relaxed(
+        &nb_table_find_if_index(stack->table, higher)->net_luid);
+    nb_events_post(events, &event, 0);
+}
+
 static void forget(void *context, uint32_t if_index)
 {
     struct nb_stack *stack = context;
@@ -65,8 +83,17 @@ static void forget(void *context, uint32_t if_index)
         uint32_t from = position_of(own, row_of(if_index, 0));
         uint32_t to = position_of(own, row_of(if_index + 1, 0));
 
-        for (uint32_t i = from; i < to; i++)
-            erase(other, row_of((uint32_t)own->rows[i], if_index));
+        for (uint32_t i = from; i < to; i++) {
+            uint32_t neighbour = (uint32_t)own->rows[i];
+
+            erase(other, row_of(neighbour, if_index));
+            if (side == 0)
+                tell(stack, if_index, neighbour,
+                    NDISBRIDGE_EVENT_STACK_DELETE);
+            else
+                tell(stack, neighbour, if_index,
+                    NDISBRIDGE_EVENT_STACK_DELETE);
+        }
         if (to == from)
             continue;
         memmove(own->rows + from, own->rows + to,
@@ -180,6 +207,7 @@ static ndisbridge_status add(
         return NDISBRIDGE_STATUS_STACK_LOOP;
     insert(&stack->down, row_of(higher, lower));
     insert(&stack->up, row_of(lower, higher));
+    tell(stack, higher, lower, NDISBRIDGE_EVENT_STACK_ADD);
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
@@ -200,6 +228,7 @@ void nb_stack_delete(struct nb_stack *stack, uint32_t higher, uint32_t lower)
     if (contains(&stack->down, row_of(higher, lower))) {
         erase(&stack->down, row_of(higher, lower));
         erase(&stack->up, row_of(lower, higher));
+        tell(stack, higher, lower, NDISBRIDGE_EVENT_STACK_DELETE);
     }
     pthread_mutex_unlock(&stack->table->writer);
 }

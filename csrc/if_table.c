@@ -4,6 +4,7 @@
  */
 #include "if_table.h"
 
+#include <sched.h>
 #include <string.h>
 
 #define LUID_MAPS 65536
@@ -11,11 +12,12 @@
 #define INDEX_LEAF 1024
 #define TOP 2048
 
-ndisbridge_status nb_table_init(
-    struct nb_table *table, struct nb_host *host, struct nb_pool *pool)
+ndisbridge_status nb_table_init(struct nb_table *table, struct nb_host *host,
+    struct nb_pool *pool, struct nb_events *events)
 {
     table->host = host;
     table->pool = pool;
+    table->events = events;
     table->luid_maps =
         nb_allocate(&host->memory, LUID_MAPS * sizeof *table->luid_maps);
     if (table->luid_maps == NULL)
@@ -227,6 +229,37 @@ static void fill_if_index(struct nb_interface *interface, uint32_t if_index)
     nb_store_release(&interface->sequence, sequence + 2);
 }
 
+/* ---- events ----------------------------------------------------------- */
+
+static uint32_t read_u32(nb_atomic_u64 *words, size_t offset)
+{
+    uint64_t word = nb_load_acquire(&words[offset / 8]);
+    uint32_t number;
+
+    memcpy(&number, (uint8_t *)&word + offset % 8, sizeof number);
+    return number;
+}
+
+void nb_interface_read(struct nb_interface *interface,
+    ndisbridge_event *event, uint64_t *sequence)
+{
+    memset(event, 0, sizeof *event);
+    for (;;) {
+        *sequence = nb_load(&interface->sequence);
+        event->net_luid = nb_load_acquire(&interface->net_luid);
+        event->if_index = nb_load_acquire(&interface->if_index);
+        event->changed = nb_load_acquire(&interface->published);
+        event->oper_status = read_u32(interface->information,
+            offsetof(ndisbridge_interface_information, if_oper_status));
+        event->admin_status = read_u32(interface->row,
+            offsetof(ndisbridge_mib_if_row2, admin_status));
+        if (!(*sequence & 1)
+            && nb_load_relaxed(&interface->sequence) == *sequence)
+            return;
+        sched_yield();
+    }
+}
+
 static bool sets_have(const struct nb_release *release, uint16_t if_type,
     uint32_t index)
 {
@@ -302,7 +335,9 @@ static ndisbridge_status open_at(struct nb_table *table,
     struct nb_interface *interface, uint32_t if_index)
 {
     nb_interface_slot *slot = make_index_slot(table, if_index);
-    uint64_t word;
+    bool wanted = nb_events_wanted(table->events);
+    ndisbridge_event event;
+    uint64_t word, sequence;
 
     if (slot == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
@@ -310,12 +345,24 @@ static ndisbridge_status open_at(struct nb_table *table,
         || is_releasing(table, NB_IF_INDEX_SPACE, if_index))
         return NDISBRIDGE_STATUS_IN_USE;
     fill_if_index(interface, if_index);
+    if (wanted) {
+        nb_interface_read(interface, &event, &sequence);
+        event.kind = NDISBRIDGE_EVENT_ADD;
+        nb_events_hold(table->events);
+    }
     /* Opens it: pairs with the loads in nb_interface_enter(). */
     word = nb_load_relaxed(&interface->rundown) + NB_RUNDOWN_GENERATION;
     nb_store(&interface->rundown, word & ~NB_RUNDOWN_CLOSED);
     nb_store_release(slot, interface);
     nb_fetch_add(&table->count, 1);
     nb_fetch_add(interface->provider_interfaces, 1);
+    nb_store_release(&table->events->table_last_change, nb_now_ms());
+    if (wanted) {
+        /* It can be found, and no value that is published meanwhile has
+         * been told yet. */
+        nb_events_post_held(table->events, &event, 0);
+        nb_events_let_go(table->events);
+    }
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
@@ -480,6 +527,15 @@ void nb_table_complete(
     if (interface->holds_if_index)
         nb_pool_free(table->pool, NB_IF_INDEX_SPACE, if_index);
     nb_fetch_sub(interface->provider_interfaces, 1);
+    nb_store_release(&table->events->table_last_change, nb_now_ms());
+    if (nb_events_wanted(table->events)) {
+        ndisbridge_event event;
+        uint64_t sequence;
+
+        nb_interface_read(interface, &event, &sequence);
+        event.kind = NDISBRIDGE_EVENT_DELETE;
+        nb_events_post(table->events, &event, 0);
+    }
     return_record(table, interface);
     nb_fetch_sub(&table->count, 1);
     pthread_cond_broadcast(&table->completed);

@@ -31,6 +31,7 @@
 #ifndef NB_IF_TABLE_H
 #define NB_IF_TABLE_H
 
+#include "if_events.h"
 #include "luid_pool.h"
 
 #define NB_RUNDOWN_CLOSED ((uint64_t)1 << 63)
@@ -89,6 +90,7 @@ struct nb_index_middle {
 struct nb_table {
     struct nb_host *host;
     struct nb_pool *pool;
+    struct nb_events *events;
     _Atomic(struct nb_luid_map *) *luid_maps;  /* 65,536 */
     _Atomic(struct nb_index_middle *) index_top[2048];
     nb_atomic_u32 count;  /* registered and closing */
@@ -103,8 +105,8 @@ struct nb_table {
     bool lowest;  /* policy of ifIndexes that nobody asked for */
 };
 
-ndisbridge_status nb_table_init(
-    struct nb_table *table, struct nb_host *host, struct nb_pool *pool);
+ndisbridge_status nb_table_init(struct nb_table *table, struct nb_host *host,
+    struct nb_pool *pool, struct nb_events *events);
 void nb_table_destroy(struct nb_table *table);
 
 static inline nb_interface_slot *nb_table_luid_slot(
@@ -152,6 +154,12 @@ static inline struct nb_interface *nb_table_find_if_index(
 
     return slot == NULL ? NULL : nb_load_acquire(slot);
 }
+
+/* What an event tells of a registered or closing interface, and the sequence
+ * that it was read under: one state.  Sequentially consistent: whoever began
+ * to write before is waited for. */
+void nb_interface_read(struct nb_interface *interface,
+    ndisbridge_event *event, uint64_t *sequence);
 
 /* Enters an interface; pair true with nb_interface_leave(). */
 static inline bool nb_interface_enter(

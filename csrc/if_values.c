@@ -503,33 +503,91 @@ static uint64_t write_begin(struct nb_interface *interface)
     }
 }
 
-void nb_values_publish(
+/* What a publication changes. */
+struct state {
+    uint64_t published;
+    ndisbridge_interface_information information;
+    ndisbridge_mib_if_row2 row;
+};
+
+/* Fields that an event tells of: those given that differ now, or were not
+ * published before. */
+static uint64_t changed_fields(const struct state *before,
+    const struct state *after, uint64_t fields)
+{
+    uint64_t changed = fields & ~before->published;
+
+    fields &= ~(changed | (uint64_t)NDISBRIDGE_PUBLISH_STATISTICS);
+    changed &= ~(uint64_t)NDISBRIDGE_PUBLISH_STATISTICS;
+    for (uint64_t left = fields & NDISBRIDGE_PUBLISH_INFORMATION; left != 0;
+         left &= left - 1) {
+        uint32_t i = nb_lowest_bit(left);
+
+        if (memcmp((const uint8_t *)&before->information + members[i].offset,
+                (const uint8_t *)&after->information + members[i].offset,
+                members[i].size)
+            != 0)
+            changed |= nb_bit(i);
+    }
+    if ((fields & NDISBRIDGE_PUBLISH_ADMIN_STATUS)
+        && before->row.admin_status != after->row.admin_status)
+        changed |= NDISBRIDGE_PUBLISH_ADMIN_STATUS;
+    if ((fields & NDISBRIDGE_PUBLISH_ALIAS)
+        && memcmp(before->row.alias, after->row.alias,
+               sizeof before->row.alias)
+            != 0)
+        changed |= NDISBRIDGE_PUBLISH_ALIAS;
+    return changed;
+}
+
+/* In the writer's turn, so that events come in the order of the values. */
+static void tell(struct nb_events *events, const struct state *before,
+    const struct state *after, uint64_t fields, uint64_t sequence)
+{
+    ndisbridge_event event = {
+        .net_luid = after->row.interface_luid,
+        .if_index = after->row.interface_index,
+        .kind = NDISBRIDGE_EVENT_PARAMETER,
+        .changed = changed_fields(before, after, fields),
+        .link = nb_link_transition(before->information.if_oper_status,
+            after->information.if_oper_status),
+        .oper_status = after->information.if_oper_status,
+        .admin_status = after->row.admin_status,
+    };
+
+    if (event.changed != 0)
+        nb_events_post(events, &event, sequence);
+}
+
+void nb_values_publish(struct nb_events *events,
     struct nb_interface *interface, const ndisbridge_published *values)
 {
-    ndisbridge_interface_information before, after;
-    ndisbridge_mib_if_row2 row_before, row;
+    struct state before, after;
     uint64_t sequence = write_begin(interface);
-    uint64_t published =
-        nb_load_relaxed(&interface->published) | values->fields;
 
-    read_words(&before, interface->information, NB_INFORMATION_WORDS);
-    read_words(&row_before, interface->row, NB_ROW_WORDS);
+    before.published = nb_load_relaxed(&interface->published);
+    read_words(
+        &before.information, interface->information, NB_INFORMATION_WORDS);
+    read_words(&before.row, interface->row, NB_ROW_WORDS);
     after = before;
-    row = row_before;
+    after.published |= values->fields;
     if (values->fields & NDISBRIDGE_PUBLISH_INFORMATION) {
-        merge_information(&after, values, &published);
-        nb_values_row_information(&row, &after);
+        merge_information(&after.information, values, &after.published);
+        nb_values_row_information(&after.row, &after.information);
     }
     if (values->fields & NDISBRIDGE_PUBLISH_ADMIN_STATUS)
-        row.admin_status = values->admin_status;
+        after.row.admin_status = values->admin_status;
     if (values->fields & NDISBRIDGE_PUBLISH_ALIAS) {
-        memset(row.alias, 0, sizeof row.alias);
-        memcpy(row.alias, values->alias.string, values->alias.length);
+        memset(after.row.alias, 0, sizeof after.row.alias);
+        memcpy(
+            after.row.alias, values->alias.string, values->alias.length);
     }
-    write_words(
-        interface->information, &after, &before, NB_INFORMATION_WORDS);
-    write_words(interface->row, &row, &row_before, NB_ROW_WORDS);
-    nb_store_release(&interface->published, published);
+    write_words(interface->information, &after.information,
+        &before.information, NB_INFORMATION_WORDS);
+    write_words(interface->row, &after.row, &before.row, NB_ROW_WORDS);
+    nb_store_release(&interface->published, after.published);
+    if (nb_events_wanted(events))
+        tell(events, &before, &after, values->fields, sequence + 2);
     nb_store_release(&interface->sequence, sequence + 2);
 }
 

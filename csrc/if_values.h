@@ -56,8 +56,9 @@ bool nb_values_read_row(struct nb_interface *interface,
 /* Checks values to publish. */
 bool nb_values_valid(const ndisbridge_published *values);
 
-/* Publishes; the caller has entered the interface. */
-void nb_values_publish(
+/* Publishes, and tells of what has changed; the caller has entered the
+ * interface. */
+void nb_values_publish(struct nb_events *events,
     struct nb_interface *interface, const ndisbridge_published *values);
 
 /* Puts what is in information into the columns of a row. */

@@ -135,6 +135,7 @@ static void free_session(ndisbridge_session *session)
 {
     struct nb_memory memory = session->host.memory;
 
+    nb_events_destroy(&session->events);
     nb_stack_destroy(&session->stack);
     nb_table_destroy(&session->table);
     nb_pool_destroy(&session->pool);
@@ -164,9 +165,11 @@ static ndisbridge_status fill_session(
         return NDISBRIDGE_STATUS_RESOURCES;
     nb_store(host->life, NB_LIFE_CLOSED);  /* until it is made */
     pthread_mutex_init(&session->providers_lock, NULL);
+    nb_events_init(&session->events, host);
     status = nb_pool_init(&session->pool, host, first != 0 ? first : 1);
     if (status == NDISBRIDGE_STATUS_SUCCESS)
-        status = nb_table_init(&session->table, host, &session->pool);
+        status = nb_table_init(
+            &session->table, host, &session->pool, &session->events);
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         return status;
     session->table.lowest =
@@ -261,6 +264,7 @@ static ndisbridge_status close_alone(
     if (!nb_compare_exchange(host->life, &life, NB_LIFE_CLOSING)
         && life == NB_LIFE_CLOSED)
         return NDISBRIDGE_STATUS_INVALID_STATE;
+    nb_events_closing(&session->events);
     status = wait_for_calls(host, deadline_ms);
     if (status == NDISBRIDGE_STATUS_SUCCESS)
         status = nb_table_close(&session->table, time_left(deadline_ms));
@@ -271,6 +275,7 @@ static ndisbridge_status close_alone(
     /* What a hook says here cannot be mended by who closes. */
     status = nb_pool_return_all(&session->pool);
     nb_store(host->life, NB_LIFE_CLOSED);
+    nb_events_close(&session->events);
     return status;
 }
 

@@ -17,6 +17,7 @@ struct nb_provider_entry {
 
 struct ndisbridge_session {
     struct nb_host host;
+    struct nb_events events;
     struct nb_pool pool;
     struct nb_table table;
     struct nb_stack stack;

@@ -18,7 +18,7 @@ static ndisbridge_status publish_one(ndisbridge_session *session,
     NB_REQUIRE(nb_values_valid(values));
     if (interface == NULL || !nb_interface_enter(interface, net_luid))
         return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
-    nb_values_publish(interface, values);
+    nb_values_publish(&session->events, interface, values);
     nb_interface_leave(&session->table, interface);
     return NDISBRIDGE_STATUS_SUCCESS;
 }

@@ -15,12 +15,15 @@ Start with :class:`Session`.
 from __future__ import annotations
 
 from . import constants, exceptions, persistence, structures
+from ._event_thread import Subscription
 from ._native import library_version as _library_version
 from .constants import (
     IF_INDEX_FIRST_LINUX,
     IF_INDEX_MAX,
     LINK_SPEED_UNKNOWN,
     NET_LUID_INDEX_MAX,
+    EventKind,
+    IdentityChangeKind,
     IfAccessType,
     IfAdminStatus,
     IfConnectionType,
@@ -32,6 +35,7 @@ from .constants import (
     IfTableLevel,
     IfType,
     IndexState,
+    LinkTransition,
     MediaConnectState,
     MediaDuplexState,
     Medium,
@@ -43,9 +47,10 @@ from .constants import (
     TunnelType,
 )
 from .embedding import get_include, get_library, get_pkg_config_dir
+from .events import Event, EventStream, PublishedFields
 from .exceptions import (
-    BufferTooShortError,
     AccessDeniedError,
+    BufferTooShortError,
     DuplicateObjectIdError,
     ForkedError,
     InOwnHandlerError,
@@ -87,15 +92,19 @@ from .session import IndexCounts, QueryResults, Session
 __version__ = _library_version()
 
 __all__ = [
-    "AccessDeniedError",
     "IF_INDEX_FIRST_LINUX",
     "IF_INDEX_MAX",
     "LINK_SPEED_UNKNOWN",
     "NET_LUID_INDEX_MAX",
+    "AccessDeniedError",
     "BufferTooShortError",
     "DuplicateObjectIdError",
+    "Event",
+    "EventKind",
+    "EventStream",
     "ForkedError",
     "Identity",
+    "IdentityChangeKind",
     "IdentityConflictError",
     "IdentityInUseError",
     "IdentityRecord",
@@ -123,6 +132,7 @@ __all__ = [
     "InvalidStateError",
     "LeaseLostError",
     "LeaseLostStatusError",
+    "LinkTransition",
     "MediaConnectState",
     "MediaDuplexState",
     "Medium",
@@ -136,6 +146,7 @@ __all__ = [
     "PhysicalMedium",
     "Provider",
     "ProviderHasInterfacesError",
+    "PublishedFields",
     "QueryResults",
     "ResourcesError",
     "Session",
@@ -146,6 +157,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreUncertainError",
+    "Subscription",
     "TunnelType",
     "constants",
     "exceptions",

@@ -62,11 +62,17 @@ _HEADER = {
 }
 _LITTLE = sys.byteorder == "little"
 
+#: Types without fields, of which there are only pointers.
+OPAQUE = {
+    "ndisbridge_session",
+    "ndisbridge_linux_host",
+    "ndisbridge_linux_monitor",
+}
+
 # Types are realised now, under the import lock: threads never race to do it.
 for _name in ffi.list_types()[0]:
     _type = ffi.typeof(_name)
-    # The session is opaque: it has no fields to realise.
-    if _type.kind == "struct" and _name != "ndisbridge_session":
+    if _type.kind == "struct" and _name not in OPAQUE:
         ffi.sizeof(_type)
 
 

@@ -161,6 +161,24 @@ IfTableLevel = _int_enum(
     "IF_TABLE_",
     "Whether the interface table may ask handlers.",
 )
+EventKind = _int_enum(
+    "EventKind",
+    "event_kind",
+    "EVENT_",
+    "What has happened; the first four are MIB_NOTIFICATION_TYPE.",
+)
+LinkTransition = _int_enum(
+    "LinkTransition",
+    "link_transition",
+    "LINK_",
+    "linkUp and linkDown of RFC 2863.",
+)
+IdentityChangeKind = _int_enum(
+    "IdentityChangeKind",
+    "identity_change",
+    "IDENTITY_",
+    "What has happened to an identity of the store.",
+)
 
 #: Greatest NET_LUID index.
 NET_LUID_INDEX_MAX: int = int(lib.NDISBRIDGE_NET_LUID_INDEX_MAX)

@@ -339,6 +339,7 @@ class StatusCode(IntEnum):
     RESOURCES = -1073741670
     NOT_SUPPORTED = -1073741637
     INVALID_STATE = -1073741436
+    ACCESS_DENIED = -1073741790
     DUPLICATE_OBJECTID = -1073741270
     INVALID_LENGTH = -1073676268
     INVALID_DATA = -1073676267
@@ -529,6 +530,25 @@ class IfIndexPolicy(IntEnum):
 class IfTableLevel(IntEnum):
     NORMAL = 0
     PUBLISHED = 2
+
+class EventKind(IntEnum):
+    PARAMETER = 0
+    ADD = 1
+    DELETE = 2
+    INITIAL = 3
+    STACK_ADD = 4
+    STACK_DELETE = 5
+    IDENTITY = 6
+
+class LinkTransition(IntEnum):
+    NONE = 0
+    UP = 1
+    DOWN = 2
+
+class IdentityChangeKind(IntEnum):
+    CREATED = 1
+    CHANGED = 2
+    RELEASED = 3
 
 NET_LUID_INDEX_MAX: int
 IF_INDEX_MAX: int

@@ -15,12 +15,13 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import _native
+from . import _native, _native_events
+from ._event_thread import CallbackThread, Subscription
 from .constants import (
     NET_LUID_INDEX_MAX,
     IfIndexPolicy,
@@ -28,6 +29,7 @@ from .constants import (
     IndexState,
     StatusCode,
 )
+from .events import Event, EventStream
 from .exceptions import (
     ForkedError,
     InterfaceNotFoundError,
@@ -242,6 +244,7 @@ class Session:
         self._uncertain: set[Interface] = set()
         self._registrations = 0  # calls of the core that are under way
         self._closers: list[None] = []  # likewise
+        self._event_thread = CallbackThread()
         self._make_locks()
         with _openings:
             if store is None or isinstance(store, (str, bytes, os.PathLike)):
@@ -868,6 +871,81 @@ class Session:
     def publish(self, net_luid: int, **values: Any) -> None:
         """Publish values of an interface; see :meth:`Interface.publish`."""
         self._core.publish(net_luid, values)
+
+    # -- events
+
+    def events(
+        self, *, initial: bool = True, capacity: int = 1024
+    ) -> EventStream:
+        """
+        What happens in the session from now on, as an iterator, plain and
+        asynchronous.
+
+        Args:
+            initial: Begin with an INITIAL event for each interface that is
+                registered, and a STACK_ADD event for each row of the stack;
+                they take no room of ``capacity``.
+            capacity: Events that are kept for a slow reader, 1 .. 1,048,576.
+                Beyond that the oldest are lost, and the next one that is
+                read says in ``missed`` how many: read the table anew then.
+
+        Raises:
+            InvalidParameterError: There is no such capacity.
+            InvalidStateError: The session is closed.
+
+        The events of an interface come in the order in which they happened,
+        without a gap or an overlap between INITIAL and what follows it.
+        What handlers answer is not known to the library, and no event tells
+        of it; neither does one of counters alone.
+
+        Counterpart: NotifyIpInterfaceChange; linkUp and linkDown of RFC
+        2863.
+        """
+        self._check_process()
+        return EventStream(self._core, {}, capacity, initial=initial)
+
+    def subscribe(
+        self,
+        callback: Callable[[Event], object],
+        *,
+        initial: bool = True,
+        capacity: int = 1024,
+    ) -> Subscription:
+        """
+        Call a function for each event from now on: one event after another,
+        on one thread of the session for all subscriptions, with no lock
+        held, so that it may call anything, its own ``close()`` too.
+
+        Args:
+            callback: What is called.  What it raises goes to
+                ``sys.unraisablehook``.
+            initial: As for :meth:`events`.
+            capacity: Likewise.
+
+        Raises: as :meth:`events`.
+        """
+        if not callable(callback):
+            raise TypeError(f"{callback!r} is not callable")
+        stream = self.events(initial=initial, capacity=capacity)
+        subscription = Subscription(self._event_thread, callback, stream)
+        self._event_thread.add(subscription)
+        return subscription
+
+    @property
+    def if_table_last_change(self) -> int:
+        """
+        When an interface was last registered or deregistered, in ms since
+        the machine started; 0 if none was (ifTableLastChange).
+        """
+        return _native_events.if_table_last_change(self._core)
+
+    @property
+    def if_stack_last_change(self) -> int:
+        """
+        When a row of the stack was last added or deleted, likewise
+        (ifStackLastChange).
+        """
+        return _native_events.if_stack_last_change(self._core)
 
     # -- for the provider module
 

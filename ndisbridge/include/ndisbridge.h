@@ -2049,6 +2049,200 @@ ndisbridge_status ndisbridge_get_if_entry(
     ndisbridge_net_luid net_luid, uint32_t level);
 
 /* ------------------------------------------------------------------------
+ * Events
+ */
+
+/** What has happened.  The first four are MIB_NOTIFICATION_TYPE. */
+enum ndisbridge_event_kind {
+    /** Values of an interface have changed (MibParameterNotification). */
+    NDISBRIDGE_EVENT_PARAMETER = 0,
+    /** An interface has been registered (MibAddInstance). */
+    NDISBRIDGE_EVENT_ADD = 1,
+    /** An interface is gone: its deregistration is complete
+     *  (MibDeleteInstance). */
+    NDISBRIDGE_EVENT_DELETE = 2,
+    /** An interface was there when the subscription began
+     *  (MibInitialNotification, with the row that Windows leaves out). */
+    NDISBRIDGE_EVENT_INITIAL = 3,
+    /** A row of the interface stack has been added, or was there when the
+     *  subscription began. */
+    NDISBRIDGE_EVENT_STACK_ADD = 4,
+    /** A row of the interface stack has been deleted. */
+    NDISBRIDGE_EVENT_STACK_DELETE = 5,
+    /** Something has happened to an identity of the store: what
+     *  ndisbridge_post_identity_event() was told. */
+    NDISBRIDGE_EVENT_IDENTITY = 6
+};
+
+/** What a change of ifOperStatus means by RFC 2863. */
+enum ndisbridge_link_transition {
+    NDISBRIDGE_LINK_NONE = 0,
+    /** It has left down, into any state but notPresent (linkUp). */
+    NDISBRIDGE_LINK_UP = 1,
+    /** It has come to down, from any state but notPresent (linkDown). */
+    NDISBRIDGE_LINK_DOWN = 2
+};
+
+/** What has happened to an identity, and is committed. */
+enum ndisbridge_identity_change {
+    NDISBRIDGE_IDENTITY_CREATED = 1,
+    NDISBRIDGE_IDENTITY_CHANGED = 2,
+    NDISBRIDGE_IDENTITY_RELEASED = 3
+};
+
+/** One event.  Members without a meaning for its kind are 0. */
+typedef struct ndisbridge_event {
+    ndisbridge_net_luid net_luid;  /* of a stack row: the higher one's */
+    uint64_t time;     /* ms since the machine started (CLOCK_MONOTONIC) */
+    uint64_t changed;  /* PARAMETER: bits of ndisbridge_published.fields
+                        * that differ, or are published for the first time;
+                        * ADD, INITIAL, DELETE: those that are published;
+                        * IDENTITY: an ndisbridge_identity_change */
+    uint64_t missed;   /* events lost just before this one */
+    uint64_t token;    /* IDENTITY: what it was posted with */
+    uint32_t if_index;  /* of a stack row: the higher one's */
+    uint32_t kind;      /* ndisbridge_event_kind */
+    uint32_t link;      /* ndisbridge_link_transition */
+    uint32_t oper_status;   /* NET_IF_OPER_STATUS after it */
+    uint32_t admin_status;  /* NET_IF_ADMIN_STATUS after it */
+    uint32_t lower_if_index;  /* of a stack row */
+} ndisbridge_event;
+
+/** Handle of a subscription; never used again.  A stale one is refused. */
+typedef uint64_t ndisbridge_subscription;
+
+/** Bits of ndisbridge_published.fields that are counters: a publication in
+ *  which nothing else changes is no event. */
+#define NDISBRIDGE_PUBLISH_STATISTICS 0x3FFFF800
+/** Greatest capacity of a subscription. */
+#define NDISBRIDGE_SUBSCRIPTION_CAPACITY_MAX 0x100000
+
+enum ndisbridge_subscribe_flags {
+    /** Begin with an INITIAL event for each interface that is registered and
+     *  a STACK_ADD event for each row of the stack; they take no room of the
+     *  capacity. */
+    NDISBRIDGE_SUBSCRIBE_INITIAL = 1
+};
+
+/** Begins to record events for ndisbridge_next_events().
+ *
+ *  Each subscription has a ring of its own.  Whoever registers,
+ *  deregisters or publishes puts the event into it without allocating, and
+ *  waits for no subscriber: where the ring is full the oldest event is lost,
+ *  and the next one that is fetched says in `missed` how many were.
+ *
+ *  The events of one interface come in the order in which they happened: ADD
+ *  or INITIAL, PARAMETER ..., DELETE.  With INITIAL there is neither a gap
+ *  nor an overlap: what an INITIAL event tells is the state before the next
+ *  event of that interface, so that the interface table and the stack can be
+ *  kept by the events alone as long as `missed` is 0.  After a `missed`
+ *  that is not, read them anew, or subscribe anew.
+ *
+ *  Who fetches an event finds it in the table: an ADD can be looked up, a
+ *  PARAMETER reads as what it tells or newer.  Values that handlers answer
+ *  are not known to the library, and no event tells of them.
+ *
+ *  @param[out] subscription  handle
+ *  @param      capacity      events that it holds, 1 ..
+ *                            NDISBRIDGE_SUBSCRIPTION_CAPACITY_MAX; 72 bytes
+ *                            each
+ *  @param      flags         NDISBRIDGE_SUBSCRIBE_*
+ *
+ *  @retval INVALID_PARAMETER  no such capacity or flag
+ *  @retval RESOURCES          no memory
+ *
+ *  Ownership:    a number; ndisbridge_unsubscribe() ends it.
+ *  Threads:      any thread.
+ *  Cost:         INITIAL: one walk of the table, during which nothing is
+ *                registered or deregistered.  While somebody subscribes, a
+ *                call that posts an event copies it once for each; otherwise
+ *                it costs one load.
+ *  Counterpart:  NotifyIpInterfaceChange, linkUp and linkDown of RFC 2863.
+ */
+ndisbridge_status ndisbridge_subscribe(
+    ndisbridge_session *session, ndisbridge_subscription *subscription,
+    uint32_t capacity, uint32_t flags);
+
+/** Fetches events, oldest first, waiting until there is one.
+ *
+ *  Closing the session wakes who waits here.  What closing itself has posted
+ *  (the DELETE of each interface) can still be fetched; INVALID_STATE comes
+ *  when nothing is left.
+ *
+ *  @param[out]    events      up to *count events
+ *  @param[in,out] count       in: events that fit, 1 or more; out: fetched;
+ *                             always written
+ *  @param         timeout_ms  ms to wait for the first, 0 for not at all, or
+ *                             NDISBRIDGE_TIMEOUT_DEFAULT
+ *
+ *  @retval TIMEOUT            nothing has happened
+ *  @retval INVALID_PARAMETER  no such subscription, or not any more
+ *  @retval INVALID_STATE      the session is closed, and nothing is left; or
+ *                             called from a hook
+ *
+ *  Threads:      any thread; each event is fetched by one of them.
+ */
+ndisbridge_status ndisbridge_next_events(
+    ndisbridge_session *session, ndisbridge_event *events, uint32_t *count,
+    ndisbridge_subscription subscription, uint32_t timeout_ms);
+
+/** Gives a file descriptor that polls as readable while there are events to
+ *  fetch, or the session is closed: for poll(), epoll and event loops.  Do
+ *  nothing with it but wait; ndisbridge_next_events() is what makes it
+ *  unreadable.
+ *
+ *  @param[out] descriptor  the same each time; close-on-exec
+ *
+ *  @retval INVALID_PARAMETER  no such subscription
+ *  @retval RESOURCES          no descriptor is left
+ *  @retval NOT_SUPPORTED      not on this system
+ *
+ *  Ownership:    the subscription's, which makes it readable and closes it
+ *                when it ends: wait on a dup() if that may be meanwhile.
+ *  Threads:      any thread.
+ */
+ndisbridge_status ndisbridge_get_subscription_descriptor(
+    ndisbridge_session *session, int32_t *descriptor,
+    ndisbridge_subscription subscription);
+
+/** Ends a subscription.  Who waits in it gets INVALID_PARAMETER.  Works on a
+ *  closed session too.
+ *
+ *  @retval INVALID_PARAMETER  no such subscription
+ *
+ *  Threads:      any thread.
+ *  Counterpart:  CancelMibChangeNotify2, which must not be called from its
+ *                callback; this may be called from anywhere but a hook.
+ */
+ndisbridge_status ndisbridge_unsubscribe(
+    ndisbridge_session *session, ndisbridge_subscription subscription);
+
+/** Posts an IDENTITY event to every subscriber: for who watches the store,
+ *  which the library does not.
+ *
+ *  @param net_luid  of the identity, or 0 if unknown
+ *  @param if_index  its ifIndex, or 0
+ *  @param change    ndisbridge_identity_change
+ *  @param token     for the poster's own use
+ *
+ *  Threads:      any thread.
+ */
+ndisbridge_status ndisbridge_post_identity_event(
+    ndisbridge_session *session, ndisbridge_net_luid net_luid,
+    uint32_t if_index, uint32_t change, uint64_t token);
+
+/** When an interface was last registered or deregistered, in ms since the
+ *  machine started; 0: never in this session.
+ *  Threads: any thread.  Counterpart: ifTableLastChange. */
+ndisbridge_status ndisbridge_get_if_table_last_change(
+    ndisbridge_session *session, uint64_t *last_change);
+
+/** When a row of the stack was last added or deleted, likewise.
+ *  Threads: any thread.  Counterpart: ifStackLastChange. */
+ndisbridge_status ndisbridge_get_if_stack_last_change(
+    ndisbridge_session *session, uint64_t *last_change);
+
+/* ------------------------------------------------------------------------
  * OID catalog
  */
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .. import _native
+from .._native_linux import LinuxHandle, LinuxLinks
 from ..constants import (
     LINK_SPEED_UNKNOWN,
     IfAccessType,
@@ -74,14 +74,14 @@ def read_links() -> list[LinuxLink]:
     Raises:
         OSError: The kernel did not tell them.
     """
-    return decode_links(_native.linux_links())
+    return decode_links(LinuxHandle().links())
 
 
-def decode_links(raw: _native.LinuxLinks) -> list[LinuxLink]:
+def decode_links(raw: LinuxLinks) -> list[LinuxLink]:
     """The records of one dump, as dataclasses."""
     links = []
     for i in range(len(raw)):
-        each = raw.raw[i]
+        each = raw[i]
         information = each.published.information
         kind = _text(raw, i, "kind")
         if kind == "tun" and each.arphrd == _ARPHRD_ETHER:
@@ -129,7 +129,7 @@ def write_tag(link: LinuxLink, net_luid: int) -> None:
         OSError: The kernel refused; EEXIST if another link has that tag.
     """
     if link.tagged_net_luid != net_luid:
-        _native.tag_linux_link(link.if_index, net_luid, link.tagged_net_luid)
+        LinuxHandle().tag(link.if_index, net_luid, link.tagged_net_luid)
 
 
 def stack_rows(links: Sequence[LinuxLink]) -> set[tuple[int, int]]:
@@ -143,7 +143,7 @@ def stack_rows(links: Sequence[LinuxLink]) -> set[tuple[int, int]]:
     return rows
 
 
-def _text(raw: _native.LinuxLinks, i: int, member: str) -> str:
+def _text(raw: LinuxLinks, i: int, member: str) -> str:
     """Names are bytes to the kernel; what is not UTF-8 is escaped."""
     return (
         raw.text(i, member)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from .. import _native
+from .._native_linux import LinuxHandle, LinuxLinks
 from ..exceptions import (
     InterfaceNotFoundError,
     NdisError,
@@ -135,7 +135,7 @@ class LinuxHost:
         second.  An adoption that finds nothing new or changed writes
         nothing but in-use marks.
         """
-        raw = _native.linux_links()
+        raw = LinuxHandle().links()
         links = decode_links(raw)
         matches, records = self._settle(links)
         interfaces = self._register(links, records)
@@ -395,7 +395,7 @@ class LinuxHost:
 
     def _publish(
         self,
-        raw: _native.LinuxLinks,
+        raw: LinuxLinks,
         links: Sequence[LinuxLink],
         records: Sequence[IdentityRecord],
         interfaces: Sequence[Interface | Exception],
@@ -406,7 +406,7 @@ class LinuxHost:
         ]
         if not net_luids:
             return
-        self.session._core.publish_many(net_luids, *raw.published())
+        raw.publish(self.session._core, net_luids)
         # An alias of the store's stands in where the kernel has none.
         for link, record, interface in zip(
             links, records, interfaces, strict=True

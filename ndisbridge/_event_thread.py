@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""
+The one thread of a session that calls the functions of its subscribers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from ._fastcall import write_unraisable
+from .events import Event, EventStream
+
+#: Events of one subscription that are told before another's turn.
+_IN_A_TURN = 64
+
+
+class Subscription:
+    """
+    Calls a function for each event, on the session's thread for that, until
+    it is closed.  A context manager.
+
+    Made by :meth:`Session.subscribe() <ndisbridge.Session.subscribe>`.
+    """
+
+    def __init__(
+        self,
+        thread: CallbackThread,
+        callback: Callable[[Event], object],
+        stream: EventStream,
+    ) -> None:
+        self._thread = thread
+        self._stream = stream
+        #: What is called.
+        self.callback = callback
+
+    @property
+    def closed(self) -> bool:
+        """Whether the function is not called any more."""
+        return self._stream.closed
+
+    @property
+    def missed(self) -> int:
+        """How many events were lost so far, as told."""
+        return self._stream.missed
+
+    def close(self) -> None:
+        """
+        End it.  The function may be running on its thread, and returns when
+        it does: this does not wait for it, and may be called from it.
+        """
+        self._stream.close()
+        self._thread.wake()
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<ndisbridge.Subscription of {self.callback!r} ({state})>"
+
+    def _tell(self) -> bool:
+        """A turn of it, on the thread; False once it is over."""
+        for _ in range(_IN_A_TURN):
+            event = self._stream._next()
+            if event is None:
+                break
+            try:
+                self.callback(event)
+            except BaseException as error:
+                # Nobody waits for it who could be told otherwise.
+                write_unraisable(error, self.callback)
+        return not self._stream.closed
+
+
+class CallbackThread:
+    """Runs while there is a subscription; holds no lock while it calls."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._subscriptions: list[Subscription] = []
+        self._running = False
+        self._wake: tuple[int, int] | None = None
+
+    def add(self, subscription: Subscription) -> None:
+        with self._lock:
+            if self._wake is None:
+                self._wake = os.pipe()
+                for end in self._wake:
+                    os.set_blocking(end, False)
+            self._subscriptions.append(subscription)
+            if not self._running:
+                self._running = True
+                # At exit nothing waits for it: sessions are closed then.
+                threading.Thread(
+                    target=self._run, name="ndisbridge-events", daemon=True
+                ).start()
+        self.wake()
+
+    def wake(self) -> None:
+        """Have it look at its subscriptions anew."""
+        # In a child of fork() the pipe is still the parent's.
+        if self._wake is not None and self._pid == os.getpid():
+            # Full: it is about to wake anyway.
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._wake[1], b"\0")
+
+    def _run(self) -> None:
+        assert self._wake is not None
+        woken = self._wake[0]
+        while True:
+            with self._lock:
+                self._subscriptions = [
+                    each for each in self._subscriptions if not each.closed
+                ]
+                if not self._subscriptions:
+                    self._running = False
+                    return
+                turn = list(self._subscriptions)
+            poll = select.poll()
+            poll.register(woken, select.POLLIN)
+            waited_on = [each._stream._pollable() for each in turn]
+            for descriptor in waited_on:
+                if descriptor is not None:
+                    poll.register(descriptor.number, select.POLLIN)
+            poll.poll()
+            with contextlib.suppress(BlockingIOError):
+                os.read(woken, 4096)
+            for each in turn:
+                each._tell()
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        for end in getattr(self, "_wake", None) or ():
+            close(end)

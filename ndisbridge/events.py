@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: MIT
+"""
+Events of a session: what happens to its interfaces, its stack, and the
+identities of its store.
+
+:meth:`Session.events() <ndisbridge.Session.events>` makes an
+:class:`EventStream`, :meth:`Session.subscribe()
+<ndisbridge.Session.subscribe>` calls a function.  Either has a bounded ring
+of its own in C; who registers, deregisters or publishes never waits for who
+listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from enum import IntFlag, auto
+from types import TracebackType
+
+from ._native import Core
+from ._native_events import RawEvent, Ring
+from .constants import (
+    EventKind,
+    IdentityChangeKind,
+    IfAdminStatus,
+    IfOperStatus,
+    LinkTransition,
+)
+from .exceptions import InvalidStateError
+from .net_luid import NetLuid
+from .persistence import IdentityRecord
+
+__all__ = [
+    "Event",
+    "EventKind",
+    "EventStream",
+    "IdentityChangeKind",
+    "LinkTransition",
+    "PublishedFields",
+]
+
+#: Events that are fetched from C at once.
+_AT_ONCE = 64
+
+
+class PublishedFields(IntFlag):
+    """Values that an interface publishes, as bits of ``Event.changed``."""
+
+    OPER_STATUS = auto()
+    OPER_STATUS_FLAGS = auto()
+    MEDIA_CONNECT_STATE = auto()
+    MEDIA_DUPLEX_STATE = auto()
+    MTU = auto()
+    PROMISCUOUS_MODE = auto()
+    DEVICE_WAKE_UP_ENABLE = auto()
+    XMIT_LINK_SPEED = auto()
+    RCV_LINK_SPEED = auto()
+    LAST_CHANGE = auto()
+    COUNTER_DISCONTINUITY_TIME = auto()
+    IN_UNKNOWN_PROTOS = auto()
+    IN_DISCARDS = auto()
+    IN_ERRORS = auto()
+    IN_OCTETS = auto()
+    IN_UCAST_PKTS = auto()
+    IN_MULTICAST_PKTS = auto()
+    IN_BROADCAST_PKTS = auto()
+    OUT_OCTETS = auto()
+    OUT_UCAST_PKTS = auto()
+    OUT_MULTICAST_PKTS = auto()
+    OUT_BROADCAST_PKTS = auto()
+    OUT_ERRORS = auto()
+    OUT_DISCARDS = auto()
+    IN_UCAST_OCTETS = auto()
+    IN_MULTICAST_OCTETS = auto()
+    IN_BROADCAST_OCTETS = auto()
+    OUT_UCAST_OCTETS = auto()
+    OUT_MULTICAST_OCTETS = auto()
+    OUT_BROADCAST_OCTETS = auto()
+    COMPARTMENT_ID = auto()
+    SUPPORTED_STATISTICS = auto()
+    ADMIN_STATUS = auto()
+    ALIAS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that has happened."""
+
+    kind: EventKind
+    #: Of a stack row: the higher interface.
+    net_luid: NetLuid
+    #: Likewise; 0 for none.
+    if_index: int
+    #: PARAMETER: what is published and differs, or is published for the
+    #: first time, but for counters.  ADD, INITIAL, DELETE: what is
+    #: published.
+    changed: PublishedFields
+    link: LinkTransition
+    #: After it; None where the event is not an interface's.
+    oper_status: IfOperStatus | None
+    #: Likewise.
+    admin_status: IfAdminStatus | None
+    #: Milliseconds since the machine started, as time.monotonic() counts.
+    time: int
+    #: How many events were lost just before this one.
+    missed: int
+    #: IDENTITY: the identity as it is now, or was when it was released;
+    #: None otherwise.
+    record: IdentityRecord | None = None
+    #: IDENTITY: what has happened to it; None otherwise.
+    identity_change: IdentityChangeKind | None = None
+    #: STACK_ADD, STACK_DELETE: the lower interface; 0 otherwise.
+    lower_if_index: int = 0
+
+
+def _decoded(raw: RawEvent, records: dict[int, IdentityRecord]) -> Event:
+    (
+        net_luid,
+        when,
+        changed,
+        missed,
+        token,
+        if_index,
+        kind,
+        link,
+        oper_status,
+        admin_status,
+        lower_if_index,
+    ) = raw
+    identity = kind == EventKind.IDENTITY
+    return Event(
+        EventKind(kind),
+        NetLuid(net_luid),
+        if_index,
+        PublishedFields(0 if identity else changed),
+        LinkTransition(link),
+        IfOperStatus(oper_status) if oper_status else None,
+        IfAdminStatus(admin_status) if admin_status else None,
+        when,
+        missed,
+        records.get(token) if identity else None,
+        IdentityChangeKind(changed) if identity else None,
+        lower_if_index,
+    )
+
+
+class Descriptor:
+    """
+    A copy of a ring's descriptor, which lives as long as somebody waits on
+    it: the number must not become another file's meanwhile.
+    """
+
+    __slots__ = ("_pid", "number")
+
+    def __init__(self, number: int) -> None:
+        self._pid = os.getpid()
+        self.number = os.dup(number)
+
+    def fileno(self) -> int:
+        return self.number
+
+    def wait(self, seconds: float | None) -> None:
+        """Until it is readable; signals are handled meanwhile."""
+        poll = select.poll()
+        poll.register(self.number, select.POLLIN)
+        poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if hasattr(self, "number"):
+            close(self.number)
+
+
+class EventStream(Iterator[Event], AsyncIterator[Event]):
+    """
+    Events of a session, for one reader or several: each event goes to one.
+
+    Iterating, with ``for`` or ``async for``, ends when the stream or its
+    session is closed; what closing the session has posted comes before.  A
+    context manager.  Works with asyncio, on any number of loops, without a
+    thread.
+
+    Made by :meth:`Session.events() <ndisbridge.Session.events>`.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        records: dict[int, IdentityRecord],
+        capacity: int,
+        *,
+        initial: bool,
+        ended: Callable[[EventStream], None] = lambda _: None,
+    ) -> None:
+        self._records = records
+        self._ended = ended
+        self._ready: deque[Event] = deque()
+        self._missed = 0
+        self._closed = False
+        self._waiting: dict[
+            asyncio.AbstractEventLoop, set[asyncio.Future[None]]
+        ] = {}
+        self._descriptor: Descriptor | None = None
+        self._ring = Ring(core, capacity, initial=initial)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing comes any more."""
+        return self._closed
+
+    @property
+    def missed(self) -> int:
+        """How many events were lost, of those before the last one read."""
+        return self._missed
+
+    def close(self) -> None:
+        """End it, and wake who waits; what is queued is dropped."""
+        self._closed = True
+        self._ready.clear()
+        # Makes the descriptor readable, for good.
+        self._ring.close()
+        self._descriptor = None
+        self._ended(self)
+
+    # -- reading
+
+    def _next(self) -> Event | None:
+        """One that is there; None if there is none, or it is over."""
+        while True:
+            try:
+                event = self._ready.popleft()
+            except IndexError:
+                pass
+            else:
+                self._missed += event.missed
+                return event
+            if self._closed:
+                return None
+            found = self._ring.fetch(_AT_ONCE, 0)
+            if found is None:
+                self._closed = True
+                self._ended(self)
+                return None
+            if not found:
+                return None
+            self._ready.extend(
+                [_decoded(each, self._records) for each in found]
+            )
+
+    def _pollable(self) -> Descriptor | None:
+        descriptor = self._descriptor
+        if descriptor is None:
+            try:
+                descriptor = Descriptor(self._ring.descriptor())
+            except (InvalidStateError, OSError):
+                # It has been closed; else there is no descriptor left.
+                if not self._closed:
+                    raise
+                return None
+            self._descriptor = descriptor
+        return descriptor
+
+    def get(self, timeout: float | None = None) -> Event | None:
+        """
+        The next event.
+
+        Args:
+            timeout: Seconds to wait for it; None for as long as it takes.
+
+        Returns:
+            None if nothing has happened in time.
+
+        Raises:
+            InvalidStateError: The stream, or its session, is closed.
+            ForkedError: It came through ``fork()``.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (event := self._next()) is None:
+            if self._closed:
+                raise InvalidStateError("the stream of events is closed")
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return None
+            descriptor = self._pollable()
+            if descriptor is not None:
+                descriptor.wait(left)
+        return event
+
+    def __iter__(self) -> EventStream:
+        return self
+
+    def __next__(self) -> Event:
+        try:
+            event = self.get()
+        except InvalidStateError:
+            raise StopIteration from None
+        assert event is not None
+        return event
+
+    # -- reading, in a loop of asyncio
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> Event:
+        while (event := self._next()) is None:
+            if self._closed:
+                raise StopAsyncIteration
+            descriptor = self._pollable()
+            if descriptor is not None:
+                await self._readable(descriptor)
+        return event
+
+    async def _readable(self, descriptor: Descriptor) -> None:
+        """A loop has one reader for a descriptor, whoever waits in it."""
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting.setdefault(loop, set())
+        if not waiting:
+            loop.add_reader(descriptor.number, self._wake, loop)
+        future = loop.create_future()
+        waiting.add(future)
+        try:
+            await future
+        finally:
+            waiting.discard(future)
+            if not waiting:
+                loop.remove_reader(descriptor.number)
+                self._waiting.pop(loop, None)
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        for future in self._waiting.get(loop, ()):
+            if not future.done():
+                future.set_result(None)
+
+    # -- life
+
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> EventStream:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_ring") and not self._closed:
+            self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<ndisbridge.EventStream ({state})>"
