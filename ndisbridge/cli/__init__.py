@@ -19,7 +19,16 @@ except ImportError as error:  # pragma: no cover
     )
 
 from .._native import library_version
-from . import adopting, identities, live, stacking, store, streams, tools
+from . import (
+    adopting,
+    identities,
+    live,
+    stacking,
+    store,
+    streams,
+    tools,
+    watching,
+)
 from .errors import INTERRUPTED, OK, USAGE, explain
 
 _COMPLETE = "_NDISBRIDGE_COMPLETE"
@@ -49,6 +58,7 @@ for _command in (
     identities.release,
     live.query,
     stacking.stack,
+    watching.watch,
     tools.convert,
     store.store,
 ):

@@ -41,6 +41,8 @@ from .output import (
 from .rows import STATUSES, Row, make_row, resolve, rows_of, this_compartment
 from .stores import open_session, own_store, read_store, refuse_absent
 from .streams import note, printable, write
+from .watching import FORMATS as WATCHED
+from .watching import by_if_index, watch_rows
 
 
 @click.command("list")
@@ -58,6 +60,13 @@ from .streams import note, printable, write
 )
 @click.option("--name", metavar="REGEX", help="Whose name matches.")
 @click.option("--sort", metavar="COLUMN", help="Order by a column.")
+@click.option(
+    "-w",
+    "--watch",
+    is_flag=True,
+    help="Keep it current until an interrupt; with -o jsonl write events, as "
+    "`ndisbridge watch` does.",
+)
 def list_(
     store: str | None,
     output: str,
@@ -68,6 +77,7 @@ def list_(
     status: str | None,
     name: str | None,
     sort: str | None,
+    watch: bool,
 ) -> None:
     """List the identities of the store.
 
@@ -82,19 +92,41 @@ def list_(
     wanted = None if if_type is None else int(parse_type(if_type))
     pattern = None if name is None else _parse_pattern(name)
     field = None if sort is None else sort_field(sort)
+
+    def keep(row: Row) -> bool:
+        return (
+            wanted in {None, row.if_type}
+            and provider in {None, row.provider}
+            and status in {None, row.status}
+            and (pattern is None or pattern.search(row.name) is not None)
+        )
+
+    if watch:
+        if output not in WATCHED:
+            raise click.UsageError(
+                f"-o {output} has an end: --watch takes "
+                + " or ".join(WATCHED)
+            )
+        watch_rows(
+            store,
+            compartment,
+            output,
+            chosen,
+            lambda row: bool(row.net_luid) and keep(row),
+            by_if_index
+            if field is None
+            else lambda rows: sorted(
+                rows, key=lambda row: _sort_key(row, field)
+            ),
+        )
+        return
     with contextlib.closing(read_store(store)) as source:
         rows = rows_of(
             source.identities(provider=provider),
             this_compartment(compartment),
         )
         path = str(source)
-    rows = [
-        row
-        for row in rows
-        if wanted in {None, row.if_type}
-        and status in {None, row.status}
-        and (pattern is None or pattern.search(row.name))
-    ]
+    rows = [row for row in rows if keep(row)]
     if field is not None:
         rows.sort(key=lambda row: _sort_key(row, field))
     show_rows(

@@ -74,49 +74,46 @@ def read_links() -> list[LinuxLink]:
     Raises:
         OSError: The kernel did not tell them.
     """
-    return decode_links(LinuxHandle().links())
+    handle = LinuxHandle()
+    try:
+        links = handle.links()
+        return [decode_link(links, i) for i in range(len(links))]
+    finally:
+        handle.close()
 
 
-def decode_links(raw: LinuxLinks) -> list[LinuxLink]:
-    """The records of one dump, as dataclasses."""
-    links = []
-    for i in range(len(raw)):
-        each = raw[i]
-        information = each.published.information
-        kind = _text(raw, i, "kind")
-        if kind == "tun" and each.arphrd == _ARPHRD_ETHER:
-            kind = "tap"
-        links.append(
-            LinuxLink(
-                if_index=each.if_index,
-                name=_text(raw, i, "name"),
-                kind=kind,
-                if_type=IfType(each.if_type),
-                arphrd=each.arphrd,
-                flags=each.flags,
-                master_if_index=each.master_if_index,
-                lower_if_index=each.lower_if_index,
-                tagged_net_luid=each.tagged_net_luid,
-                address=raw.address(i, "address"),
-                permanent_address=raw.address(i, "permanent_address"),
-                parent_device=_text(raw, i, "parent_device"),
-                connector_present=bool(each.connector_present),
-                access_type=IfAccessType(each.access_type),
-                media_type=Medium(each.media_type),
-                physical_medium_type=PhysicalMedium(each.physical_medium_type),
-                alias=raw.alias(i),
-                mtu=information.if_mtu,
-                oper_status=IfOperStatus(information.if_oper_status),
-                admin_status=IfAdminStatus(each.published.admin_status),
-                link_speed=(
-                    None
-                    if information.xmit_link_speed == LINK_SPEED_UNKNOWN
-                    else information.xmit_link_speed
-                ),
-                supported_statistics=information.supported_statistics,
-            )
-        )
-    return links
+def decode_link(raw: LinuxLinks, i: int) -> LinuxLink:
+    """One record, as a dataclass."""
+    each = raw[i]
+    information = each.published.information
+    kind = _text(raw, i, "kind")
+    if kind == "tun" and each.arphrd == _ARPHRD_ETHER:
+        kind = "tap"
+    speed = information.xmit_link_speed
+    return LinuxLink(
+        if_index=each.if_index,
+        name=_text(raw, i, "name"),
+        kind=kind,
+        if_type=IfType(each.if_type),
+        arphrd=each.arphrd,
+        flags=each.flags,
+        master_if_index=each.master_if_index,
+        lower_if_index=each.lower_if_index,
+        tagged_net_luid=each.tagged_net_luid,
+        address=raw.address(i, "address"),
+        permanent_address=raw.address(i, "permanent_address"),
+        parent_device=_text(raw, i, "parent_device"),
+        connector_present=bool(each.connector_present),
+        access_type=IfAccessType(each.access_type),
+        media_type=Medium(each.media_type),
+        physical_medium_type=PhysicalMedium(each.physical_medium_type),
+        alias=raw.alias(i),
+        mtu=information.if_mtu,
+        oper_status=IfOperStatus(information.if_oper_status),
+        admin_status=IfAdminStatus(each.published.admin_status),
+        link_speed=None if speed == LINK_SPEED_UNKNOWN else speed,
+        supported_statistics=information.supported_statistics,
+    )
 
 
 def write_tag(link: LinuxLink, net_luid: int) -> None:
@@ -128,8 +125,13 @@ def write_tag(link: LinuxLink, net_luid: int) -> None:
     Raises:
         OSError: The kernel refused; EEXIST if another link has that tag.
     """
-    if link.tagged_net_luid != net_luid:
-        LinuxHandle().tag(link.if_index, net_luid, link.tagged_net_luid)
+    if link.tagged_net_luid == net_luid:
+        return
+    handle = LinuxHandle()
+    try:
+        handle.tag(link.if_index, net_luid, link.tagged_net_luid)
+    finally:
+        handle.close()
 
 
 def stack_rows(links: Sequence[LinuxLink]) -> set[tuple[int, int]]:

@@ -46,7 +46,7 @@ from .adoption import (
 from .compartments import CompartmentError, current_compartment
 from .links import (
     LinuxLink,
-    decode_links,
+    decode_link,
     information_of,
     read_links,
     stack_rows,
@@ -136,7 +136,7 @@ class LinuxHost:
         nothing but in-use marks.
         """
         raw = LinuxHandle().links()
-        links = decode_links(raw)
+        links = [decode_link(raw, i) for i in range(len(raw))]
         matches, records = self._settle(links)
         interfaces = self._register(links, records)
         self._publish(raw, links, records, interfaces)
