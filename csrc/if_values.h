@@ -75,8 +75,8 @@ bool nb_values_from_registration(ndisbridge_mib_if_row2 *row,
  * stays.  False if a member has no such value, or if the interface would
  * become another one by it: the interface GUID and whether it is a filter
  * stay.  The caller has entered the interface. */
-bool nb_values_replace_facts(struct nb_interface *interface,
-    ndisbridge_net_luid net_luid,
+bool nb_values_replace_facts(struct nb_events *events,
+    struct nb_interface *interface, ndisbridge_net_luid net_luid,
     const ndisbridge_net_if_information *information, uint32_t length);
 
 #endif

@@ -74,8 +74,8 @@ ndisbridge_status ndisbridge_replace_interface_information(
     interface = nb_table_find(&session->table, net_luid);
     if (interface == NULL || !nb_interface_enter(interface, net_luid))
         return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
-    replaced = nb_values_replace_facts(
-        interface, net_luid, information, information_length);
+    replaced = nb_values_replace_facts(&session->events, interface, net_luid,
+        information, information_length);
     nb_interface_leave(&session->table, interface);
     NB_REQUIRE(replaced);
     return NDISBRIDGE_STATUS_SUCCESS;

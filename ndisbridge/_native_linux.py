@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._native import Core, ffi, from_utf16, lib
+from ._native import Core, from_utf16
+from ._ndisbridge import ffi, lib
 from .exceptions import NdisError, error_for
 
 CHANGE_LINK = int(lib.NDISBRIDGE_LINUX_CHANGE_LINK)
@@ -29,13 +30,15 @@ _CHANGES = 256
 _ROOM = 16384
 _LINK_SIZE = ffi.sizeof("ndisbridge_linux_link")
 _PUBLISHED = ffi.offsetof("ndisbridge_linux_link", "published")
-_COUNTERS = sum(
-    1 << bit
-    for bit, (name, _) in enumerate(
-        ffi.typeof("ndisbridge_interface_information").fields
-    )
-    if name.startswith(("if_in_", "if_out_", "if_hc_"))
+# The values that are no counters lie before and behind those.
+_VALUES = _PUBLISHED + ffi.offsetof("ndisbridge_published", "information")
+_VALUES_END = _VALUES + ffi.offsetof(
+    "ndisbridge_interface_information", "if_last_change"
 )
+_ADMIN_STATUS = _PUBLISHED + ffi.offsetof(
+    "ndisbridge_published", "admin_status"
+)
+_COUNTERS = int(lib.NDISBRIDGE_PUBLISH_STATISTICS)
 _new_untouched = ffi.new_allocator(should_clear_after_alloc=False)
 
 
@@ -75,10 +78,17 @@ class LinuxLinks:
         """The ifIndex of each."""
         return self._bytes.cast("I")[:: self._stride // 4]
 
-    def head(self, i: int) -> bytes:
-        """All of a record but what is published: equal if that is equal."""
+    def fingerprint(self, i: int) -> int:
+        """
+        Of all of a record but counters: equal, of two of them, if nothing
+        else has changed.
+        """
         at = i * self._stride
-        return bytes(self._bytes[at : at + _PUBLISHED])
+        return hash(
+            bytes(self._bytes[at : at + _PUBLISHED])
+            + self._bytes[at + _VALUES : at + _VALUES_END]
+            + self._bytes[at + _ADMIN_STATUS : at + _LINK_SIZE]
+        )
 
     def text(self, i: int, member: str) -> str:
         """A NUL-terminated member of one link."""

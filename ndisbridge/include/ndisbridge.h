@@ -379,7 +379,8 @@ enum ndisbridge_oid {
     NDISBRIDGE_OID_GEN_MEDIA_IN_USE = 0x00010104,
     /** Greatest lookahead that the driver can give.  ULONG, bytes; query. */
     NDISBRIDGE_OID_GEN_MAXIMUM_LOOKAHEAD = 0x00010105,
-    /** Greatest payload, without link header.  ULONG, bytes; query; ifMtu. */
+    /** Greatest payload, without link header.  ULONG, bytes; query;
+     *  settable by an extension of NDIS; ifMtu. */
     NDISBRIDGE_OID_GEN_MAXIMUM_FRAME_SIZE = 0x00010106,
     /** Greatest link speed as NDIS 5 has it.  ULONG, 100 bit/s; query. */
     NDISBRIDGE_OID_GEN_LINK_SPEED = 0x00010107,
@@ -475,7 +476,7 @@ enum ndisbridge_oid {
     /** Header-data split in use.  Bytes; query. */
     NDISBRIDGE_OID_GEN_HD_SPLIT_CURRENT_CONFIG = 0x00010220,
     /** TRUE if all packets on the wire are accepted.  BOOLEAN; query;
-     *  ifPromiscuousMode. */
+     *  settable by an extension of NDIS; ifPromiscuousMode. */
     NDISBRIDGE_OID_GEN_PROMISCUOUS_MODE = 0x00010280,
     /** When the operational status was entered, since machine start.
      *  ULONG64, ms; query; ifLastChange. */
@@ -498,9 +499,10 @@ enum ndisbridge_oid {
      *  NDIS_INTERFACE_INFORMATION; query. */
     NDISBRIDGE_OID_GEN_INTERFACE_INFO = 0x00010287,
     /** Status that the administrator asked for.  NET_IF_ADMIN_STATUS;
-     *  query; ifAdminStatus. */
+     *  query; settable by an extension of NDIS; ifAdminStatus. */
     NDISBRIDGE_OID_GEN_ADMIN_STATUS = 0x00010288,
-    /** Alias of the interface.  IF_COUNTED_STRING; query; ifAlias. */
+    /** Alias of the interface.  IF_COUNTED_STRING; query; settable by an
+     *  extension of NDIS; ifAlias. */
     NDISBRIDGE_OID_GEN_ALIAS = 0x00010289,
     /** Media connect state.  NET_IF_MEDIA_CONNECT_STATE; query. */
     NDISBRIDGE_OID_GEN_MEDIA_CONNECT_STATUS_EX = 0x0001028A,
@@ -2114,6 +2116,9 @@ typedef uint64_t ndisbridge_subscription;
 /** Bits of ndisbridge_published.fields that are counters: a publication in
  *  which nothing else changes is no event. */
 #define NDISBRIDGE_PUBLISH_STATISTICS 0x3FFFF800
+/** Bit of ndisbridge_event.changed: the facts of the registration were
+ *  replaced by others. */
+#define NDISBRIDGE_CHANGED_FACTS 0x400000000
 /** Greatest capacity of a subscription. */
 #define NDISBRIDGE_SUBSCRIPTION_CAPACITY_MAX 0x100000
 
@@ -2255,13 +2260,18 @@ enum ndisbridge_oid_size_rule {
     NDISBRIDGE_OID_SIZE_ARRAY = 4            /* a multiple of size */
 };
 
+/** Bit of access: NDIS has no set of this OID, but a provider here may take
+ *  one, as that of a Linux host does. */
+#define NDISBRIDGE_OID_ACCESS_SETTABLE 4
+
 /** What the library knows of an OID. */
 typedef struct ndisbridge_oid_description {
     uint32_t oid;
     uint32_t size;       /* bytes: fixed, or of one array member */
     uint32_t size_rule;  /* ndisbridge_oid_size_rule */
     uint32_t type;       /* ndisbridge_oid_type */
-    uint32_t access;     /* 1 query, 2 set, 3 both */
+    uint32_t access;     /* 1 query, 2 set, 3 both; and
+                          * NDISBRIDGE_OID_ACCESS_SETTABLE */
     const char *name;    /* without "OID_", such as "GEN_ALIAS" */
     const char *type_name;  /* NDIS type of an enumeration or a structure,
                              * such as "NET_IF_OPER_STATUS", or "" */
@@ -2406,7 +2416,7 @@ ndisbridge_status ndisbridge_set_linux_link(
     ndisbridge_linux_host *host, uint32_t if_index, uint32_t oid,
     const void *input, uint32_t length, int32_t *error_number);
 
-/** Gives a link of the calling thread's network namespace an altname that
+/** Gives a link of a host an altname that
  *  carries its NET_LUID, "ndis-luid-" and 16 hexadecimal digits: it goes with
  *  the link through renames and moves to other namespaces, until the link is
  *  deleted.  ndisbridge_get_linux_links() tells it as tagged_net_luid.
@@ -2424,8 +2434,7 @@ ndisbridge_status ndisbridge_set_linux_link(
  *  @retval INVALID_PARAMETER  no ifIndex, or no NET_LUID
  *  @retval NOT_SUPPORTED      this is not Linux
  *
- *  Threads:      any thread.
- *  Cost:         one socket.
+ *  Threads:      any thread; one after the other.
  *  Counterpart:  none.
  */
 ndisbridge_status ndisbridge_tag_linux_link(

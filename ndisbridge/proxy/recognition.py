@@ -39,6 +39,15 @@ class Match:
     #: Whether it has come from another compartment.
     moved: bool = False
 
+    @classmethod
+    def known(
+        cls, link: LinuxLink, record: IdentityRecord, compartment: str
+    ) -> Match:
+        """A link that is known to have an identity, whatever it looks like."""
+        changes = _changes(link, record, compartment)
+        moved = compartment_of(record) != compartment
+        return cls(link, record, record.key, changes, moved)
+
     @property
     def previous_name(self) -> str:
         """The name last seen, if it is another one; otherwise ""."""
@@ -149,9 +158,7 @@ def recognise(
         if record is None:
             matches.append(Match(link, None, new_key(link.name, keys)))
         else:
-            changes = _changes(link, record, compartment)
-            moved = compartment_of(record) != compartment
-            matches.append(Match(link, record, record.key, changes, moved))
+            matches.append(Match.known(link, record, compartment))
     return matches
 
 
