@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console, Group
@@ -125,10 +126,11 @@ def _write(change: Change, output: str, keep: Keep) -> None:
     if output == "jsonl":
         write(json_text(change.fields()))
     else:
-        write(f"{_clock(change.time)} {line_of(change)}")
+        write(f"{clock(change.time)} {line_of(change)}")
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A time of day, to the millisecond."""
     whole = int(seconds)
     text = time.strftime("%H:%M:%S", time.localtime(whole))
     return f"{text}.{int((seconds - whole) * 1000):03}"
@@ -186,6 +188,8 @@ def _show(
     latest: deque[str] = deque(maxlen=_LATEST)
     marked: dict[tuple[str, int], float] = {}
     shown: object = None
+    # Or the screen would stay as it is now.
+    signal.signal(signal.SIGTERM, _end)
     with Live(
         console=console,
         screen=True,
@@ -216,8 +220,12 @@ def _show(
                 shown = None
                 row = change.row
                 if row is not None and keep(row):
-                    latest.append(f"{_clock(change.time)} {line_of(change)}")
+                    latest.append(f"{clock(change.time)} {line_of(change)}")
                     marked[_mark_of(row)] = time.monotonic() + _MARKED
+
+
+def _end(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _mark_of(row: Row) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .._native_linux import LinuxHandle, LinuxLinks
 from ..constants import (
@@ -17,9 +18,11 @@ from ..constants import (
     IfOperStatus,
     IfType,
     Medium,
+    Oid,
     PhysicalMedium,
 )
 from ..provider import InterfaceInformation
+from ..structures import encode
 
 _ARPHRD_ETHER = 1
 
@@ -114,6 +117,30 @@ def decode_link(raw: LinuxLinks, i: int) -> LinuxLink:
         link_speed=None if speed == LINK_SPEED_UNKNOWN else speed,
         supported_statistics=information.supported_statistics,
     )
+
+
+#: OIDs that the kernel can be asked to set.
+SETTABLE = (
+    Oid.GEN_ADMIN_STATUS,
+    Oid.GEN_ALIAS,
+    Oid.GEN_MAXIMUM_FRAME_SIZE,
+    Oid.GEN_PROMISCUOUS_MODE,
+)
+
+
+def set_link(if_index: int, oid: int, value: Any) -> None:
+    """
+    Set an OID of a link of this namespace, one of :data:`SETTABLE`.
+
+    Raises:
+        NdisError: The status of the kernel's refusal; its text is the
+            kernel's.
+    """
+    handle = LinuxHandle()
+    try:
+        handle.set(if_index, oid, encode(oid, value))
+    finally:
+        handle.close()
 
 
 def write_tag(link: LinuxLink, net_luid: int) -> None:
