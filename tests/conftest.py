@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +61,71 @@ def store_path(tmp_path: Path) -> Path:
     return tmp_path / "store" / "ndis.db"
 
 
+class Running:
+    """A program that runs, and the lines that it writes, as they come."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.said: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=each, daemon=True)
+            for each in (
+                (process.stdout, self.lines.put),
+                (process.stderr, self.said.append),
+            )
+        ]
+        for each in self._readers:
+            each.start()
+
+    @staticmethod
+    def _read(stream: Iterable[str], take: Callable[[str], None]) -> None:
+        for line in stream:
+            take(line)
+
+    def line(self, part: str = "") -> str:
+        """The next line of stdout that has a part."""
+        while True:
+            try:
+                line = self.lines.get(timeout=30)
+            except queue.Empty:
+                pytest.fail(f"no {part!r} in what it writes: {self.said}")
+            if part in line:
+                return line
+
+    def event(self, **members: Any) -> dict[str, Any]:
+        """The next line that is an object with these members."""
+        while True:
+            found = json.loads(self.line("{"))
+            if members.items() <= found.items():
+                return found
+
+    def say(self, part: str) -> str:
+        """The line of stderr that has a part, once it is there."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for line in list(self.said):
+                if part in line:
+                    return line
+            time.sleep(0.02)
+        pytest.fail(f"no {part!r} in {self.said}")
+
+    def end(self, by: int = signal.SIGTERM) -> int:
+        """Its exit code, once a signal has ended it."""
+        self.process.send_signal(by)
+        code = self.process.wait(30)
+        for each in self._readers:
+            each.join()
+        assert not [line for line in self.said if "Traceback" in line]
+        return code
+
+
 class Namespace:
     """A network namespace that a test has made, with a store to go by."""
 
     def __init__(self, store: Path) -> None:
         self.name = f"ndisbridge-test-{uuid.uuid4().hex[:8]}"
+        self.store = store
         self.environment = {**os.environ, "NDISBRIDGE_STORE": str(store)}
         self.inside = ["ip", "netns", "exec", self.name]
         subprocess.run(["ip", "netns", "add", self.name], check=True)
@@ -109,6 +174,23 @@ class Namespace:
             env=self.environment,
             **options,
         )
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str, **env: str) -> Iterator[Running]:
+        """The command ndisbridge while it runs in here."""
+        command = [sys.executable, "-m", "ndisbridge", *arguments]
+        with subprocess.Popen(
+            [*self.inside, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**self.environment, **env},
+        ) as process:
+            try:
+                yield Running(process)
+            finally:
+                process.kill()
 
 
 @pytest.fixture

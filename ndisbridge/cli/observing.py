@@ -280,9 +280,8 @@ class Observer:
             old_row = before.pop(if_index, None)
             if link is None:
                 if old_row is not None:
-                    yield Change(
-                        ChangeKind.DELETE, self._gone(old_row), old_row, now
-                    )
+                    row = old_row.without_link()
+                    yield Change(ChangeKind.DELETE, row, old_row, now)
                 continue
             row = before[if_index] = self._row_of_link(link)
             if old_row is None:
@@ -291,14 +290,6 @@ class Observer:
                 yield Change(ChangeKind.PARAMETER, row, old_row, now)
         for if_index in self._net_luid_of.keys() - self._links.keys():
             del self._net_luid_of[if_index]
-
-    def _gone(self, row: Row) -> Row:
-        """A row without its link: what is left of it."""
-        if row.net_luid:
-            net_luid = int(row.net_luid, 16)
-            if net_luid in self.view.records:
-                return row_of(self.view.records[net_luid], None, {})
-        return row.without_link()
 
     def _store_changed(self) -> list[Change]:
         before = self.view.records
