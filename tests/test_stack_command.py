@@ -38,9 +38,7 @@ def stacked(here):
 
 
 def names(tree: str) -> list[str]:
-    return [
-        re.split(r"(?<=\S)  ", line)[0] for line in tree.splitlines()[1:]
-    ]
+    return [re.split(r"(?<=\S)  ", line)[0] for line in tree.splitlines()[1:]]
 
 
 def test_tree(stacked) -> None:

@@ -130,10 +130,15 @@ def follow(
         host.follow(removal=removal) as follower,
         contextlib.closing(Observer(store, host.compartment)) as observer,
     ):
-        if output == "jsonl":
-            for each in observer.initial():
-                if each.row is not None and each.row.status != ABSENT:
-                    log.tell(each)
+        adopted = {each.if_index for each in adoption}
+        for each in observer.initial():
+            if each.row is None or each.row.status == ABSENT:
+                continue
+            if each.row.if_index not in adopted:
+                # It has come since then.
+                log.tell(replace(each, kind=ChangeKind.ADD))
+            elif output == "jsonl":
+                log.tell(each)
         notify("READY=1", f"STATUS={len(adoption)} links adopted")
         try:
             return _run(log, follower, observer, ending, output)
