@@ -19,7 +19,9 @@
  * walk, sees the ring (both sides write, then read the other's word, with
  * sequentially consistent operations).  Who publishes between may be seen by
  * the walk *and* post; the sequence in each slot says so, and
- * nb_events_begin_with() drops what the walk has seen.
+ * nb_events_begin_with() drops what the walk has seen.  That is done in the
+ * same turn of `writer`: sequences of a NET_LUID that is registered anew may
+ * be those of another record.
  */
 #ifndef NB_IF_EVENTS_H
 #define NB_IF_EVENTS_H
@@ -80,14 +82,13 @@ void nb_events_post(struct nb_events *events, const ndisbridge_event *event,
 enum ndisbridge_link_transition nb_link_transition(
     uint32_t before, uint32_t after);
 
-/* Makes a subscription that nobody can fetch from yet, and links it; under
- * the table's `writer`, with memory from nb_events_make(). */
+/* Makes a subscription; links it, so that events come into it; gives it the
+ * first ones, whose memory it takes over, and its handle to the caller.  The
+ * latter two in one turn of the table's `writer`. */
 struct nb_subscription *nb_events_make(
     struct nb_events *events, uint32_t capacity);
 void nb_events_link(
     struct nb_events *events, struct nb_subscription *subscription);
-/* Gives it its first events, whose memory it takes over, and its handle to
- * the caller. */
 ndisbridge_subscription nb_events_begin_with(struct nb_events *events,
     struct nb_subscription *subscription, const struct nb_initial *initial);
 /* Frees one that was not linked. */

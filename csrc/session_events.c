@@ -65,29 +65,29 @@ static bool make_room(ndisbridge_session *session, struct nb_initial *initial)
     return initial->slots != NULL;
 }
 
-/* Links a subscription, and walks the table if asked to. */
-static ndisbridge_status link_with(ndisbridge_session *session,
-    struct nb_subscription *made, struct nb_initial *initial, uint32_t flags)
+/* Begins a subscription in one turn of the table's `writer`: nothing is
+ * registered or deregistered between its linking, the walk, and the dropping
+ * of what the walk has seen. */
+static ndisbridge_status begin(ndisbridge_session *session,
+    struct nb_subscription *made, uint32_t flags,
+    ndisbridge_subscription *handle)
 {
     struct nb_table *table = &session->table;
-    bool linked = false;
+    struct nb_initial initial = { 0 };
+    bool all = flags & NDISBRIDGE_SUBSCRIBE_INITIAL, begun = false;
 
-    if (!(flags & NDISBRIDGE_SUBSCRIBE_INITIAL)) {
-        pthread_mutex_lock(&table->writer);
-        nb_events_link(&session->events, made);
-        pthread_mutex_unlock(&table->writer);
-        return NDISBRIDGE_STATUS_SUCCESS;
-    }
-    while (!linked) {
-        if (!make_room(session, initial)) {
-            free_slots(session, initial);
+    while (!begun) {
+        if (all && !make_room(session, &initial)) {
+            free_slots(session, &initial);
             return NDISBRIDGE_STATUS_RESOURCES;
         }
         pthread_mutex_lock(&table->writer);
-        linked = events_of_all(session) <= initial->room;
-        if (linked) {
+        begun = !all || events_of_all(session) <= initial.room;
+        if (begun) {
             nb_events_link(&session->events, made);
-            walk(session, initial);
+            if (all)
+                walk(session, &initial);
+            *handle = nb_events_begin_with(&session->events, made, &initial);
         }
         pthread_mutex_unlock(&table->writer);
     }
@@ -97,8 +97,8 @@ static ndisbridge_status link_with(ndisbridge_session *session,
 ndisbridge_status ndisbridge_subscribe(ndisbridge_session *session,
     ndisbridge_subscription *subscription, uint32_t capacity, uint32_t flags)
 {
-    struct nb_initial initial = { 0 };
     struct nb_subscription *made;
+    ndisbridge_subscription handle;
     ndisbridge_status status;
 
     NB_SESSION_ENTER(session);
@@ -108,10 +108,9 @@ ndisbridge_status ndisbridge_subscribe(ndisbridge_session *session,
     made = nb_events_make(&session->events, capacity);
     if (made == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
-    status = link_with(session, made, &initial, flags);
+    status = begin(session, made, flags, &handle);
     if (status == NDISBRIDGE_STATUS_SUCCESS)
-        *subscription =
-            nb_events_begin_with(&session->events, made, &initial);
+        *subscription = handle;
     else
         nb_events_unmake(&session->events, made);
     return status;
@@ -183,7 +182,7 @@ ndisbridge_status ndisbridge_post_identity_event(ndisbridge_session *session,
 
     NB_SESSION_ENTER(session);
     NB_REQUIRE(change >= NDISBRIDGE_IDENTITY_CREATED
-        && change <= NDISBRIDGE_IDENTITY_RELEASED);
+        && change <= NDISBRIDGE_IDENTITY_LOST);
     nb_events_post(&session->events, &event, 0);
     return NDISBRIDGE_STATUS_SUCCESS;
 }

@@ -5,15 +5,13 @@ The one thread of a session that calls the functions of its subscribers.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import select
 import threading
 from collections.abc import Callable
 from types import TracebackType
 
 from ._fastcall import write_unraisable
-from .events import Event, EventStream
+from .events import Event, EventStream, Waker
 
 #: Events of one subscription that are told before another's turn.
 _IN_A_TURN = 64
@@ -89,18 +87,15 @@ class CallbackThread:
     """Runs while there is a subscription; holds no lock while it calls."""
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._subscriptions: list[Subscription] = []
         self._running = False
-        self._wake: tuple[int, int] | None = None
+        self._waker: Waker | None = None
 
     def add(self, subscription: Subscription) -> None:
         with self._lock:
-            if self._wake is None:
-                self._wake = os.pipe()
-                for end in self._wake:
-                    os.set_blocking(end, False)
+            if self._waker is None:
+                self._waker = Waker()
             self._subscriptions.append(subscription)
             if not self._running:
                 self._running = True
@@ -112,15 +107,11 @@ class CallbackThread:
 
     def wake(self) -> None:
         """Have it look at its subscriptions anew."""
-        # In a child of fork() the pipe is still the parent's.
-        if self._wake is not None and self._pid == os.getpid():
-            # Full: it is about to wake anyway.
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._wake[1], b"\0")
+        if self._waker is not None:
+            self._waker.wake()
 
     def _run(self) -> None:
-        assert self._wake is not None
-        woken = self._wake[0]
+        assert self._waker is not None
         while True:
             with self._lock:
                 self._subscriptions = [
@@ -131,17 +122,12 @@ class CallbackThread:
                     return
                 turn = list(self._subscriptions)
             poll = select.poll()
-            poll.register(woken, select.POLLIN)
-            waited_on = [each._stream._pollable() for each in turn]
+            poll.register(self._waker.fileno(), select.POLLIN)
+            waited_on = [each._stream._descriptor for each in turn]
             for descriptor in waited_on:
                 if descriptor is not None:
                     poll.register(descriptor.number, select.POLLIN)
             poll.poll()
-            with contextlib.suppress(BlockingIOError):
-                os.read(woken, 4096)
+            self._waker.rest()
             for each in turn:
                 each._tell()
-
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        for end in getattr(self, "_wake", None) or ():
-            close(end)

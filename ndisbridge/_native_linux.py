@@ -7,6 +7,7 @@ need, beside :mod:`ndisbridge._native`.
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -39,6 +40,54 @@ _ADMIN_STATUS = _PUBLISHED + ffi.offsetof(
     "ndisbridge_published", "admin_status"
 )
 _COUNTERS = int(lib.NDISBRIDGE_PUBLISH_STATISTICS)
+#: What is read of a record, by members of ndisbridge_linux_link, or of its
+#: ndisbridge_published or ndisbridge_interface_information.
+MEMBERS = (
+    "if_index",
+    "master_if_index",
+    "flags",
+    "arphrd",
+    "if_type",
+    "tagged_net_luid",
+    "address.length",
+    "address.address",
+    "permanent_address.length",
+    "permanent_address.address",
+    "name",
+    "kind",
+    "parent_device",
+    "access_type",
+    "connector_present",
+    "media_type",
+    "physical_medium_type",
+    "lower_if_index",
+    "published.information.if_oper_status",
+    "published.information.if_mtu",
+    "published.information.xmit_link_speed",
+    "published.information.supported_statistics",
+    "published.admin_status",
+    "published.alias.length",
+)
+
+
+def _record() -> struct.Struct:
+    """Reads MEMBERS, which are in the order of the record, at once."""
+    codes = {"uint16_t": "H", "uint32_t": "I", "uint64_t": "Q"}
+    pattern, at = "=", 0
+    for path in MEMBERS:
+        names = path.split(".")
+        offset = ffi.offsetof("ndisbridge_linux_link", *names)
+        c_type = ffi.typeof("ndisbridge_linux_link")
+        for name in names:
+            c_type = dict(c_type.fields)[name].type
+        size = ffi.sizeof(c_type)
+        code = f"{size}s" if c_type.kind == "array" else codes[c_type.cname]
+        pattern += f"{offset - at}x{code}"
+        at = offset + size
+    return struct.Struct(pattern)
+
+
+_RECORD = _record()
 _new_untouched = ffi.new_allocator(should_clear_after_alloc=False)
 
 
@@ -90,15 +139,9 @@ class LinuxLinks:
             + self._bytes[at + _ADMIN_STATUS : at + _LINK_SIZE]
         )
 
-    def text(self, i: int, member: str) -> str:
-        """A NUL-terminated member of one link."""
-        raw = ffi.string(getattr(self[i], member))
-        return bytes(raw).decode("utf-8", "surrogateescape")
-
-    def address(self, i: int, member: str) -> bytes:
-        """A physical address of one link."""
-        found = getattr(self[i], member)
-        return bytes(ffi.buffer(found.address))[: found.length]
+    def members(self, i: int) -> tuple[Any, ...]:
+        """The values of one record, as MEMBERS names them."""
+        return _RECORD.unpack_from(self._bytes, i * self._stride)
 
     def alias(self, i: int) -> str:
         """The ifalias of one link."""

@@ -549,6 +549,7 @@ class IdentityChangeKind(IntEnum):
     CREATED = 1
     CHANGED = 2
     RELEASED = 3
+    LOST = 4
 
 NET_LUID_INDEX_MAX: int
 IF_INDEX_MAX: int

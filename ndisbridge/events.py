@@ -13,6 +13,7 @@ listens.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import time
@@ -33,7 +34,7 @@ from .constants import (
 )
 from .exceptions import InvalidStateError
 from .net_luid import NetLuid
-from .persistence import IdentityRecord
+from .persistence import IdentityRecord, StoreChange
 
 __all__ = [
     "Event",
@@ -111,16 +112,18 @@ class Event:
     time: int
     #: How many events were lost just before this one.
     missed: int
-    #: IDENTITY: the identity as it is now, or was when it was released;
-    #: None otherwise.
+    #: IDENTITY: the identity as it is now; None if it is released, or
+    #: another host's, and otherwise.
     record: IdentityRecord | None = None
     #: IDENTITY: what has happened to it; None otherwise.
     identity_change: IdentityChangeKind | None = None
+    #: IDENTITY: its key, and all that the store tells; None otherwise.
+    identity: StoreChange | None = None
     #: STACK_ADD, STACK_DELETE: the lower interface; 0 otherwise.
     lower_if_index: int = 0
 
 
-def _decoded(raw: RawEvent, records: dict[int, IdentityRecord]) -> Event:
+def _decoded(raw: RawEvent, changes: dict[int, StoreChange]) -> Event:
     (
         net_luid,
         when,
@@ -135,6 +138,7 @@ def _decoded(raw: RawEvent, records: dict[int, IdentityRecord]) -> Event:
         lower_if_index,
     ) = raw
     identity = kind == EventKind.IDENTITY
+    change = changes.get(token) if identity else None
     return Event(
         EventKind(kind),
         NetLuid(net_luid),
@@ -145,8 +149,9 @@ def _decoded(raw: RawEvent, records: dict[int, IdentityRecord]) -> Event:
         IfAdminStatus(admin_status) if admin_status else None,
         when,
         missed,
-        records.get(token) if identity else None,
+        None if change is None else change.record,
         IdentityChangeKind(changed) if identity else None,
+        change,
         lower_if_index,
     )
 
@@ -177,6 +182,37 @@ class Descriptor:
             close(self.number)
 
 
+class Waker:
+    """Wakes a thread that polls it: a pipe."""
+
+    __slots__ = ("_ends", "_pid")
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._ends = os.pipe()
+        for end in self._ends:
+            os.set_blocking(end, False)
+
+    def fileno(self) -> int:
+        return self._ends[0]
+
+    def wake(self) -> None:
+        # In a child of fork() the pipe is still the parent's.
+        if self._pid == os.getpid():
+            # Full: it is about to wake anyway.
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._ends[1], b"\0")
+
+    def rest(self) -> None:
+        """Forget that it was woken."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._ends[0], 4096)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        for end in getattr(self, "_ends", ()):
+            close(end)
+
+
 class EventStream(Iterator[Event], AsyncIterator[Event]):
     """
     Events of a session, for one reader or several: each event goes to one.
@@ -192,22 +228,27 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
     def __init__(
         self,
         core: Core,
-        records: dict[int, IdentityRecord],
+        changes: dict[int, StoreChange],
         capacity: int,
         *,
         initial: bool,
-        ended: Callable[[EventStream], None] = lambda _: None,
+        ended: Callable[[], None] | None = None,
     ) -> None:
-        self._records = records
-        self._ended = ended
+        self._changes = changes
+        self._at_end = [] if ended is None else [ended]
         self._ready: deque[Event] = deque()
         self._missed = 0
         self._closed = False
         self._waiting: dict[
             asyncio.AbstractEventLoop, set[asyncio.Future[None]]
         ] = {}
-        self._descriptor: Descriptor | None = None
         self._ring = Ring(core, capacity, initial=initial)
+        self._descriptor: Descriptor | None = None
+        try:
+            self._descriptor = Descriptor(self._ring.descriptor())
+        except BaseException:
+            self._ring.close()
+            raise
 
     @property
     def closed(self) -> bool:
@@ -226,7 +267,13 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
         # Makes the descriptor readable, for good.
         self._ring.close()
         self._descriptor = None
-        self._ended(self)
+        self._end()
+
+    def _end(self) -> None:
+        self._closed = True
+        # One of those who come at the same time.
+        with contextlib.suppress(IndexError):
+            self._at_end.pop()()
 
     # -- reading
 
@@ -244,27 +291,13 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
                 return None
             found = self._ring.fetch(_AT_ONCE, 0)
             if found is None:
-                self._closed = True
-                self._ended(self)
+                self._end()
                 return None
             if not found:
                 return None
             self._ready.extend(
-                [_decoded(each, self._records) for each in found]
+                [_decoded(each, self._changes) for each in found]
             )
-
-    def _pollable(self) -> Descriptor | None:
-        descriptor = self._descriptor
-        if descriptor is None:
-            try:
-                descriptor = Descriptor(self._ring.descriptor())
-            except (InvalidStateError, OSError):
-                # It has been closed; else there is no descriptor left.
-                if not self._closed:
-                    raise
-                return None
-            self._descriptor = descriptor
-        return descriptor
 
     def get(self, timeout: float | None = None) -> Event | None:
         """
@@ -287,7 +320,7 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return None
-            descriptor = self._pollable()
+            descriptor = self._descriptor
             if descriptor is not None:
                 descriptor.wait(left)
         return event
@@ -312,7 +345,7 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
         while (event := self._next()) is None:
             if self._closed:
                 raise StopAsyncIteration
-            descriptor = self._pollable()
+            descriptor = self._descriptor
             if descriptor is not None:
                 await self._readable(descriptor)
         return event
@@ -363,7 +396,7 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_ring") and not self._closed:
+        if getattr(self, "_descriptor", None) is not None:
             self.close()
 
     def __repr__(self) -> str:

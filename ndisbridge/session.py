@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native, _native_events
 from ._event_thread import CallbackThread, Subscription
+from ._identity_thread import IdentityThread
 from .constants import (
     NET_LUID_INDEX_MAX,
     IfIndexPolicy,
@@ -245,6 +246,7 @@ class Session:
         self._registrations = 0  # calls of the core that are under way
         self._closers: list[None] = []  # likewise
         self._event_thread = CallbackThread()
+        self._identity_thread: IdentityThread | None = None
         self._make_locks()
         with _openings:
             if store is None or isinstance(store, (str, bytes, os.PathLike)):
@@ -263,6 +265,9 @@ class Session:
         except BaseException:
             self._store.close()
             raise
+        watch = getattr(self._store, "watch", None)
+        if watch is not None:
+            self._identity_thread = IdentityThread(self._core, watch)
         fast = self._core.fast
         self._query_plain = fast.query_plain
         #: query_bytes(net_luid, oid) -> bytes: the answer as it lies in
@@ -353,6 +358,8 @@ class Session:
             self._closed = True
             self._interfaces.clear()
             self._uncertain.clear()
+            if self._identity_thread is not None:
+                self._identity_thread.close()
             try:
                 self._store.close()
             finally:
@@ -875,7 +882,11 @@ class Session:
     # -- events
 
     def events(
-        self, *, initial: bool = True, capacity: int = 1024
+        self,
+        *,
+        initial: bool = True,
+        capacity: int = 1024,
+        identities: bool = True,
     ) -> EventStream:
         """
         What happens in the session from now on, as an iterator, plain and
@@ -888,6 +899,10 @@ class Session:
             capacity: Events that are kept for a slow reader, 1 .. 1,048,576.
                 Beyond that the oldest are lost, and the next one that is
                 read says in ``missed`` how many: read the table anew then.
+            identities: Tell of the identities of the store too, whoever
+                makes, changes or releases them, this process or another; a
+                thread watches the store while somebody wants it.  A store
+                that cannot tell (``watch()`` of a store) gives none.
 
         Raises:
             InvalidParameterError: There is no such capacity.
@@ -902,7 +917,22 @@ class Session:
         2863.
         """
         self._check_process()
-        return EventStream(self._core, {}, capacity, initial=initial)
+        watched = self._identity_thread if identities else None
+        if watched is None:
+            return EventStream(self._core, {}, capacity, initial=initial)
+        # Before it begins: what is told of the past does no harm.
+        watched.want(capacity)
+        try:
+            return EventStream(
+                self._core,
+                watched.changes,
+                capacity,
+                initial=initial,
+                ended=watched.leave,
+            )
+        except BaseException:
+            watched.leave()
+            raise
 
     def subscribe(
         self,
@@ -910,6 +940,7 @@ class Session:
         *,
         initial: bool = True,
         capacity: int = 1024,
+        identities: bool = True,
     ) -> Subscription:
         """
         Call a function for each event from now on: one event after another,
@@ -921,12 +952,15 @@ class Session:
                 ``sys.unraisablehook``.
             initial: As for :meth:`events`.
             capacity: Likewise.
+            identities: Likewise.
 
         Raises: as :meth:`events`.
         """
         if not callable(callback):
             raise TypeError(f"{callback!r} is not callable")
-        stream = self.events(initial=initial, capacity=capacity)
+        stream = self.events(
+            initial=initial, capacity=capacity, identities=identities
+        )
         subscription = Subscription(self._event_thread, callback, stream)
         self._event_thread.add(subscription)
         return subscription

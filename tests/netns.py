@@ -52,6 +52,9 @@ class Namespace:
         self.name = name
         ip("netns", "add", name)
 
+    def delete(self) -> None:
+        ip("netns", "del", self.name)
+
     def ip(self, *arguments: str) -> str:
         return ip("-n", self.name, *arguments)
 
@@ -109,4 +112,4 @@ def made_namespace() -> Iterator[Namespace]:
     try:
         yield made
     finally:
-        ip("netns", "del", made.name)
+        made.delete()

@@ -166,10 +166,10 @@ def test_tags_what_comes(here, new_namespace) -> None:
         tag = f"ndis-luid-{first['net_luid'][2:]}"
         wait_for(lambda: here.links()["ve0"].get("altnames") == [tag])
         here.ip(f"link set ve0 netns {there.name} name wan")
-        assert two.event(event="add")["net_luid"] == first["net_luid"]
-        moved = two.event(compartment=there.name, name="wan")
-        assert moved["net_luid"] == first["net_luid"]
-        assert f"pid {two.process.pid}" in moved["registered_by"]
+        mine = {"net_luid": first["net_luid"], "compartment": there.name}
+        assert two.event(**mine)["interface_guid"] == first["interface_guid"]
+        pid = f"pid {two.process.pid}"
+        wait_for(lambda: pid in there.rows("list")["wan"]["registered_by"])
         assert one.end() == two.end() == 0
 
 

@@ -55,6 +55,7 @@ PYTHON_LAYERS = [
     "provider",
     "events",
     "_event_thread",
+    "_identity_thread",
     "session",
     "proxy",
     "__init__",

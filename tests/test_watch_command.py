@@ -181,7 +181,7 @@ def test_reading_is_all_it_needs(here, tmp_path: Path) -> None:
         path.chmod(0o644)
     before = {each.name for each in shared.iterdir()}
     program = (
-        "import os, sys\n"
+        "import difflib, os, sys\n"
         "import ndisbridge.cli\n"
         "os.setgroups([])\n"
         "os.setgid(65534)\n"

@@ -16,9 +16,10 @@ from ..constants import IfType
 from ..exceptions import NdisError
 from ..net_luid import NetLuid
 from ..proxy.compartments import current_compartment
-from ..proxy.links import read_links, write_tag
+from ..proxy.links import read_links
 from ..proxy.linux import PROVIDER_NAME
 from ..proxy.recognition import recognise
+from ..proxy.settings import write_tag
 from ..session import Session
 from .errors import HOST
 from .options import (

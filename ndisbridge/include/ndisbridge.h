@@ -2089,7 +2089,9 @@ enum ndisbridge_link_transition {
 enum ndisbridge_identity_change {
     NDISBRIDGE_IDENTITY_CREATED = 1,
     NDISBRIDGE_IDENTITY_CHANGED = 2,
-    NDISBRIDGE_IDENTITY_RELEASED = 3
+    NDISBRIDGE_IDENTITY_RELEASED = 3,
+    /** Changes may have been missed: look all identities up. */
+    NDISBRIDGE_IDENTITY_LOST = 4
 };
 
 /** One event.  Members without a meaning for its kind are 0. */

@@ -39,6 +39,7 @@ from .records import (
     IndexSet,
     Problem,
     SessionInfo,
+    StoreChange,
     StoreStats,
     TypeStats,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "IdentityExistsError",
     "IdentityInUseError",
     "IdentityRecord",
+    "IdentityWatch",
     "IndexSet",
     "LeaseLostError",
     "NetworkFileSystemError",
@@ -58,6 +60,7 @@ __all__ = [
     "SessionInfo",
     "Store",
     "StoreBusyError",
+    "StoreChange",
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
@@ -69,6 +72,40 @@ __all__ = [
     "TypeStats",
     "open_store",
 ]
+
+
+class IdentityWatch(Protocol):
+    """
+    What a store's ``watch()`` answers: identities that are made, changed or
+    released from then on, by this process or another.
+
+    Used by one thread.  Changes that are undone by the next look need not be
+    told.
+    """
+
+    #: Seconds after which there may be something to read, unless
+    #: ``fileno()`` says so before; it may change.
+    period: float
+
+    def fileno(self) -> int:
+        """What polls as readable when there is something; -1 for nothing."""
+        ...
+
+    def read(self) -> Sequence[StoreChange]:
+        """
+        What has happened since the last time, in a sensible order; without
+        waiting for it.
+
+        Raises:
+            StoreError: It can't be told.  After a StoreBusyError ask again;
+                after any other close it, and watch anew: what has happened
+                meanwhile is lost.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds.  Twice is once."""
+        ...
 
 
 class Store(Protocol):
@@ -87,6 +124,15 @@ class Store(Protocol):
     :class:`SessionInfo` of each live session with leases of an IfType to
     the number of its blocks: then a session says who has them when none is
     left.
+
+    A store may have ``identities_stamp()`` too, which answers something
+    that differs from what it answered before if an identity has been made,
+    changed or released since (marks of use do not count): then who has read
+    them all need not read them again.
+
+    A store may have ``watch()`` too, which answers an
+    :class:`IdentityWatch`: then the subscribers of a session are told of
+    what any process does to the store's identities.
     """
 
     #: Whether it leases blocks; if not, the session leases its own.

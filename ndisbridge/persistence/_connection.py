@@ -44,6 +44,8 @@ class SqliteConnection(Rules):
         self.read_only = read_only
         self._lock = threading.RLock()
         self._closed = False
+        #: Those that look for changes, beside it.
+        self._watches: set[apsw.Connection] = set()
         #: Why there is no connection any more; "" while there is one.
         self._lost = ""
         self._busy_ms = round(busy_timeout * 1000)
@@ -220,7 +222,8 @@ class SqliteConnection(Rules):
     def after_fork_in_child(self) -> None:
         """Leave the connection to the parent."""
         self._closed = True
-        _leak(self._connection)
+        for each in (self._connection, *self._watches):
+            _leak(each)
         # A thread of the parent may have held it.
         self._lock = threading.RLock()
 

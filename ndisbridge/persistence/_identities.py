@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 
 from . import _rows
+from ._damage import reading
 from ._pages import SqlitePages
 from ._rows import signed
 from .errors import (
@@ -119,6 +120,27 @@ class SqliteIdentities(SqlitePages):
                 compartment,
                 provider,
             )
+
+    def identities_stamp(self) -> tuple[int, int]:
+        """Their root: as long as it is the same, so are they."""
+        with self._reading():
+            rows = self._connection.execute(
+                "SELECT identities, identity_sum FROM root"
+            )
+            with reading(self.path):
+                ((count, total),) = rows
+            return count, total
+
+    def _find_many(
+        self, net_luids: Sequence[int]
+    ) -> dict[int, IdentityRecord]:
+        """Those that are there."""
+        places = ", ".join("?" * len(net_luids))
+        with self._reading():
+            found = self._records(
+                f"net_luid IN ({places})", *map(signed, net_luids)
+            )
+        return {each.net_luid: each for each in found}
 
     # -- changing
 

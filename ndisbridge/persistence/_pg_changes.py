@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ._pg_errors import typed
-from ._pg_link import connect
+from ._pg_link import Connection, connect
 from ._pg_root import CHANNEL
 from ._pg_url import Target
 from .errors import ServerLostError
@@ -35,8 +35,8 @@ class IdentityChange(NamedTuple):
     kind: str
 
 
-def changes(target: Target, timeout: float | None) -> Iterator[IdentityChange]:
-    """Listen from now on, on a connection of its own."""
+def listen(target: Target) -> Connection:
+    """A connection of its own, which is told from now on."""
     try:
         connection = connect(target)
         try:
@@ -48,7 +48,21 @@ def changes(target: Target, timeout: float | None) -> Iterator[IdentityChange]:
             raise
     except psycopg.Error as error:
         raise typed(error, target.name) from error
-    return _told(connection, target, timeout)
+    return connection
+
+
+def changes(target: Target, timeout: float | None) -> Iterator[IdentityChange]:
+    """Listen from now on."""
+    return _told(listen(target), target, timeout)
+
+
+def lost(error: psycopg.Error, target: Target) -> ServerLostError:
+    """What is raised where nobody knows what has been missed."""
+    return ServerLostError(
+        f"its server is lost ({error}), and so are changes since: look all "
+        "identities up, and listen again",
+        target.name,
+    )
 
 
 def _told(
@@ -59,23 +73,19 @@ def _told(
         while True:
             left = max(0.0, min(_ASK, deadline - time.monotonic()))
             for each in connection.notifies(timeout=left):
-                change = _read(each.payload)
+                change = read(each.payload)
                 if change is not None:
                     yield change
             if time.monotonic() >= deadline:
                 return
-            _ask(connection)
+            ask(connection)
     except psycopg.Error as error:
-        raise ServerLostError(
-            f"its server is lost ({error}), and so are changes since: look "
-            "all identities up, and listen again",
-            target.name,
-        ) from error
+        raise lost(error, target) from error
     finally:
         connection.close()
 
 
-def _read(payload: str) -> IdentityChange | None:
+def read(payload: str) -> IdentityChange | None:
     """None for what somebody else has said: the channel is anybody's."""
     try:
         found = json.loads(payload)
@@ -87,7 +97,7 @@ def _read(payload: str) -> IdentityChange | None:
     return IdentityChange(*found)
 
 
-def _ask(connection: Any) -> None:
+def ask(connection: Any) -> None:
     """Whether the server is still there: it may be gone without a word."""
     connection.patience = _ASK
     connection.execute(b"SELECT 1")

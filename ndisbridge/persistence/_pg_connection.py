@@ -47,6 +47,8 @@ class PostgresqlConnection(Rules):
         self._lock = threading.RLock()
         self._closed = False
         self._connection: Connection | None = None
+        #: Those that are told of changes, beside it.
+        self._watches: set[Connection] = set()
         #: Not before is it connected again, after it could not be.
         self._again = 0.0
 
@@ -261,11 +263,16 @@ class PostgresqlConnection(Rules):
         # A thread of the parent may have held it.
         self._lock = threading.RLock()
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        # Never deleted: psycopg would take it for forgotten.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-        with contextlib.suppress(psycopg.Error, OSError):
-            nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-            os.dup2(nothing, connection.pgconn.socket, inheritable=False)
-            os.close(nothing)
+        for each in (connection, *self._watches):
+            if each is not None:
+                _leave(each)
+        self._watches.clear()
+
+
+def _leave(connection: Connection) -> None:
+    # Never deleted: psycopg would take it for forgotten.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    with contextlib.suppress(psycopg.Error, OSError):
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(nothing, connection.pgconn.socket, inheritable=False)
+        os.close(nothing)

@@ -36,6 +36,7 @@ from typing import Any
 
 from ._pg_changes import IdentityChange, changes
 from ._pg_check import PostgresqlCheck
+from ._pg_watch import PostgresqlWatch
 from ._rows import signed
 from .errors import ServerLostError, StoreUncertainError
 from .records import IdentityRecord, IndexSet
@@ -154,3 +155,8 @@ class PostgresqlStore(PostgresqlCheck):
         """
         self._check_open()
         return changes(self._target, timeout)
+
+    def watch(self) -> PostgresqlWatch:
+        """As :meth:`changes`, for a session: it never blocks."""
+        self._check_open()
+        return PostgresqlWatch(self._target, self._watches, self.find)

@@ -58,6 +58,25 @@ class IdentityRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreChange:
+    """What has happened to an identity of a store, and is committed."""
+
+    #: "created", "changed", "released"; or "lost": changes may have been
+    #: missed, and nothing else here says anything.
+    kind: str
+    #: 0 if the store does not tell.
+    net_luid: int = 0
+    #: Whose it is where many hosts share the store; "" otherwise.
+    host: str = ""
+    compartment: str = ""
+    provider: str = ""
+    #: "" if the store does not tell.
+    key: str = ""
+    #: As it is now; None if it is released, or another host's.
+    record: IdentityRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What ``check()`` has found."""
 

@@ -31,7 +31,8 @@ from ._contents import SqliteContents
 from ._damage import reading
 from ._rows import signed
 from ._transfer import Progress, no_progress
-from .errors import StoreCorruptError
+from ._watch import SqliteWatch
+from .errors import StoreCorruptError, StoreError
 from .records import IdentityRecord, IndexSet, Problem, StoreStats
 
 #: What retain() and release() are given.
@@ -173,6 +174,23 @@ class SqliteStore(SqliteContents):
                 "DELETE FROM in_use WHERE net_luid = ? AND session = ?",
                 [(signed(each), self.session_id) for each in net_luids],
             )
+
+    # -- being told
+
+    def watch(self) -> SqliteWatch:
+        """
+        Tell of identities that are made, changed or released from now on,
+        by any process.
+
+        Raises:
+            StoreError: It can't be read, or this is a snapshot.
+        """
+        self._check_open()
+        if self.read_only:
+            raise StoreError("a snapshot does not change", self.path)
+        return SqliteWatch(
+            self.path, self._busy_ms, self._watches, self._find_many
+        )
 
     # -- looking after it
 

@@ -26,7 +26,6 @@ from .recognition import (
     PERMANENT_ADDRESS,
     Match,
     attributes_of,
-    new_key,
     recognise,
 )
 
@@ -35,6 +34,7 @@ from .recognition import (
 _ATTEMPTS = 5
 
 Changed = tuple[int, Mapping[str, Any]]
+_Index = dict[tuple[str, str], set[int]]
 
 
 class LinkIdentities:
@@ -59,20 +59,22 @@ class LinkIdentities:
         self._compartment = compartment
         self._stamp: object = None
         self._records: dict[int, IdentityRecord] = {}
-        # NET_LUIDs of the records that a link may be recognised by.
-        self._index: dict[tuple[str, str], set[int]] = {}
+        # NET_LUIDs by what a link may be recognised by; None until a few
+        # links are.
+        self._index: _Index | None = None
         self._keys: set[str] = set()
         # Identities that have an ifIndex for their own, by that.
         self._owners: dict[int, int] = {}
 
     def scan(self) -> bool:
-        """Read all that may have changed; False if nothing can have."""
-        # Before the rows are read: what changes meanwhile is read again.
-        stamp = getattr(self._session.store, "changes", lambda: None)()
+        """Read them all, unless the store says that none has changed."""
+        store = self._session.store
+        # Before the rows: what changes meanwhile is read again.
+        stamp = getattr(store, "identities_stamp", lambda: None)()
         if stamp is not None and stamp == self._stamp:
             return False
         self._records.clear()
-        self._index.clear()
+        self._index = None
         self._keys.clear()
         self._owners.clear()
         for record in self._session.identities(provider=self._provider):
@@ -128,7 +130,6 @@ class LinkIdentities:
             except IdentityExistsError:
                 if not left:
                     raise
-                self._stamp = None
                 self.scan()
             else:
                 break
@@ -163,21 +164,15 @@ class LinkIdentities:
                 and not is_taken(record.net_luid)
             ],
             self._compartment,
+            self._keys,
         )
-        keys = set(self._keys) if unknown else set()
         by_position = dict(zip(unknown, found, strict=True))
-        matches = []
-        for i, link in enumerate(links):
-            match = by_position.get(i)
-            if match is None:
-                match = Match.known(
-                    link, self._records[known[i]], self._compartment
-                )
-            elif match.record is None:
-                # Of all keys, not of those of the candidates only.
-                match = replace(match, key=new_key(link.name, keys))
-            matches.append(match)
-        return matches
+        return [
+            by_position[i]
+            if i in by_position
+            else Match.known(link, self._records[known[i]], self._compartment)
+            for i, link in enumerate(links)
+        ]
 
     def _candidates(
         self, links: Sequence[LinuxLink]
@@ -185,11 +180,16 @@ class LinkIdentities:
         """The records that recognition may find any of these links by."""
         if len(links) * 4 > len(self._records):
             return list(self._records.values())
+        index = self._index
+        if index is None:
+            index = self._index = {}
+            for record in self._records.values():
+                _add(index, record)
         found: set[int] = set()
         for link in links:
             found.add(link.tagged_net_luid)
             for each in _traits_of_link(link):
-                found |= self._index.get(each, set())
+                found |= index.get(each, set())
         return [self._records[each] for each in found if each in self._records]
 
     def _refresh(self, links: Sequence[LinuxLink]) -> None:
@@ -216,30 +216,23 @@ class LinkIdentities:
 
     def _put(self, record: IdentityRecord) -> None:
         net_luid = record.net_luid
-        before = self._records.get(net_luid)
-        if before is not None:
-            self._unindex(before)
+        if self._index is not None:
+            if net_luid in self._records:
+                _remove(self._index, self._records[net_luid])
+            _add(self._index, record)
         self._records[net_luid] = record
-        for each in _traits_of(record):
-            self._index.setdefault(each, set()).add(net_luid)
         if record.compartment == self._compartment:
             self._keys.add(record.key)
         if record.if_index_owned:
             self._owners[record.if_index] = net_luid
-
-    def _unindex(self, record: IdentityRecord) -> None:
-        for each in _traits_of(record):
-            known = self._index[each]
-            known.discard(record.net_luid)
-            if not known:
-                del self._index[each]
 
     def drop(self, net_luid: int) -> None:
         """Forget an identity: it is released."""
         record = self._records.pop(net_luid, None)
         if record is None:
             return
-        self._unindex(record)
+        if self._index is not None:
+            _remove(self._index, record)
         if record.compartment == self._compartment:
             self._keys.discard(record.key)
         if self._owners.get(record.if_index) == net_luid:
@@ -308,6 +301,19 @@ class LinkIdentities:
                     )
             raise
         return {record.key: record for record in records}
+
+
+def _add(index: _Index, record: IdentityRecord) -> None:
+    for each in _traits_of(record):
+        index.setdefault(each, set()).add(record.net_luid)
+
+
+def _remove(index: _Index, record: IdentityRecord) -> None:
+    for each in _traits_of(record):
+        known = index[each]
+        known.discard(record.net_luid)
+        if not known:
+            del index[each]
 
 
 def _traits_of(record: IdentityRecord) -> list[tuple[str, str]]:

@@ -5,9 +5,10 @@ The links of the calling thread's network namespace, as they are now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TypeVar
 
 from .._native_linux import LinuxHandle, LinuxLinks
 from ..constants import (
@@ -18,13 +19,12 @@ from ..constants import (
     IfOperStatus,
     IfType,
     Medium,
-    Oid,
     PhysicalMedium,
 )
 from ..provider import InterfaceInformation
-from ..structures import encode
 
 _ARPHRD_ETHER = 1
+_E = TypeVar("_E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,78 +87,75 @@ def read_links() -> list[LinuxLink]:
 
 def decode_link(raw: LinuxLinks, i: int) -> LinuxLink:
     """One record, as a dataclass."""
-    each = raw[i]
-    information = each.published.information
-    kind = _text(raw, i, "kind")
-    if kind == "tun" and each.arphrd == _ARPHRD_ETHER:
-        kind = "tap"
-    speed = information.xmit_link_speed
+    (
+        if_index,
+        master_if_index,
+        flags,
+        arphrd,
+        if_type,
+        tagged_net_luid,
+        address_length,
+        address,
+        permanent_length,
+        permanent_address,
+        name,
+        kind,
+        parent_device,
+        access_type,
+        connector_present,
+        media_type,
+        physical_medium_type,
+        lower_if_index,
+        oper_status,
+        mtu,
+        link_speed,
+        supported_statistics,
+        admin_status,
+        alias_length,
+    ) = raw.members(i)
+    if arphrd == _ARPHRD_ETHER and kind.startswith(b"tun\0"):
+        kind = b"tap"
     return LinuxLink(
-        if_index=each.if_index,
-        name=_text(raw, i, "name"),
-        kind=kind,
-        if_type=IfType(each.if_type),
-        arphrd=each.arphrd,
-        flags=each.flags,
-        master_if_index=each.master_if_index,
-        lower_if_index=each.lower_if_index,
-        tagged_net_luid=each.tagged_net_luid,
-        address=raw.address(i, "address"),
-        permanent_address=raw.address(i, "permanent_address"),
-        parent_device=_text(raw, i, "parent_device"),
-        connector_present=bool(each.connector_present),
-        access_type=IfAccessType(each.access_type),
-        media_type=Medium(each.media_type),
-        physical_medium_type=PhysicalMedium(each.physical_medium_type),
-        alias=raw.alias(i),
-        mtu=information.if_mtu,
-        oper_status=IfOperStatus(information.if_oper_status),
-        admin_status=IfAdminStatus(each.published.admin_status),
-        link_speed=None if speed == LINK_SPEED_UNKNOWN else speed,
-        supported_statistics=information.supported_statistics,
+        if_index,
+        _text(name),
+        _text(kind),
+        _member(IfType, if_type),
+        arphrd,
+        flags,
+        master_if_index,
+        lower_if_index,
+        tagged_net_luid,
+        address[:address_length],
+        permanent_address[:permanent_length],
+        _text(parent_device),
+        bool(connector_present),
+        _member(IfAccessType, access_type),
+        _member(Medium, media_type),
+        _member(PhysicalMedium, physical_medium_type),
+        raw.alias(i) if alias_length else "",
+        mtu,
+        _member(IfOperStatus, oper_status),
+        _member(IfAdminStatus, admin_status),
+        None if link_speed == LINK_SPEED_UNKNOWN else link_speed,
+        supported_statistics,
     )
 
 
-#: OIDs that the kernel can be asked to set.
-SETTABLE = (
-    Oid.GEN_ADMIN_STATUS,
-    Oid.GEN_ALIAS,
-    Oid.GEN_MAXIMUM_FRAME_SIZE,
-    Oid.GEN_PROMISCUOUS_MODE,
-)
+@lru_cache(maxsize=1024)
+def _member(of: Callable[[int], _E], number: int) -> _E:
+    """A member of an enumeration, which takes a microsecond to find."""
+    return of(number)
 
 
-def set_link(if_index: int, oid: int, value: Any) -> None:
-    """
-    Set an OID of a link of this namespace, one of :data:`SETTABLE`.
-
-    Raises:
-        NdisError: The status of the kernel's refusal; its text is the
-            kernel's.
-    """
-    handle = LinuxHandle()
-    try:
-        handle.set(if_index, oid, encode(oid, value))
-    finally:
-        handle.close()
+@lru_cache(maxsize=256)
+def _decoded(raw: bytes) -> str:
+    """Names are bytes to the kernel; what is not UTF-8 is escaped."""
+    return raw.decode("utf-8", "backslashreplace")
 
 
-def write_tag(link: LinuxLink, net_luid: int) -> None:
-    """
-    Write a NET_LUID onto a link of this namespace, as an altname that goes
-    with it wherever it goes, in the place of the one that it has; 0: only
-    take that off.
-
-    Raises:
-        OSError: The kernel refused; EEXIST if another link has that tag.
-    """
-    if link.tagged_net_luid == net_luid:
-        return
-    handle = LinuxHandle()
-    try:
-        handle.tag(link.if_index, net_luid, link.tagged_net_luid)
-    finally:
-        handle.close()
+def _text(raw: bytes) -> str:
+    """A NUL-terminated member; many links have the same kind."""
+    return _decoded(raw.partition(b"\0")[0])
 
 
 def stack_rows(links: Sequence[LinuxLink]) -> set[tuple[int, int]]:
@@ -170,15 +167,6 @@ def stack_rows(links: Sequence[LinuxLink]) -> set[tuple[int, int]]:
         if link.lower_if_index:
             rows.add((link.if_index, link.lower_if_index))
     return rows
-
-
-def _text(raw: LinuxLinks, i: int, member: str) -> str:
-    """Names are bytes to the kernel; what is not UTF-8 is escaped."""
-    return (
-        raw.text(i, member)
-        .encode("utf-8", "surrogateescape")
-        .decode("utf-8", "backslashreplace")
-    )
 
 
 def information_of(link: LinuxLink) -> InterfaceInformation:

@@ -52,12 +52,12 @@ from .compartments import (
 from .following import Follower, Removal
 from .identities import LinkIdentities
 from .links import (
-    SETTABLE,
     LinuxLink,
     decode_link,
     information_of,
     read_links,
 )
+from .settings import SETTABLE
 from .stacking import LinkStack
 
 __all__ = [
@@ -229,7 +229,7 @@ class LinuxHost:
         cannot be.
 
         Args:
-            scan: Whether identities may have changed in the store.
+            scan: Whether to read all identities that may have changed.
             continuing: A link that has the ifIndex, the kind and the
                 address of one held here is that one, whatever its name.
             removal: What to do with a link that is gone.
@@ -268,7 +268,7 @@ class LinuxHost:
             decoded,
             [prints[i] for i in todo],
             known,
-            few=not scan,
+            few=not scanned,
         )
         loops = self._stack.settle()
         fresh = dict(zip(todo, taken, strict=True))
