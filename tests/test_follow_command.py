@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -12,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -254,3 +257,52 @@ def test_usage(here, arguments: list[str]) -> None:
     """What makes no sense is refused before anything is made."""
     assert here.run("adopt", *arguments, code=2).stderr
     assert not here.store.exists()
+
+
+# ---------------------------------------------------------------------------
+# On a server
+
+
+@pytest.fixture
+def server(root: Path) -> Iterator[Any]:
+    """A PostgreSQL server with nothing in it."""
+    path = root / "tests/workers/postgres_server.py"
+    spec = importlib.util.spec_from_file_location("postgres_server", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with contextlib.ExitStack() as stack:
+        try:
+            yield stack.enter_context(module.running())
+        except module.NoServerError as error:
+            missing = pytest.fail if os.environ.get("CI") else pytest.skip
+            missing(str(error))
+
+
+def test_on_a_server(here, server: Any) -> None:
+    """A store that many hosts share does as well, also when it has lost the
+    connection."""
+    import psycopg
+
+    url = server.url("postgres", "here")
+    here.environment["NDISBRIDGE_STORE"] = url
+    with here.running("adopt", "--follow") as running:
+        running.say("1 link")
+        here.ip("link add if0 type ifb")
+        running.say("if0: added")
+        with psycopg.connect(
+            server.url("postgres"), autocommit=True
+        ) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = 'postgres' AND pid <> pg_backend_pid()"
+            )
+        here.ip("link add if1 type ifb")
+        running.say("if1: added")
+        assert set(here.rows("list")) == {"lo", "if0", "if1"}
+        assert running.end() == 0
+    found = stats(here)
+    assert {each["leased_blocks"] for each in found["types"]} == {0}
+    rows = here.rows("list").values()
+    assert {row["registered_by"] for row in rows} == {""}

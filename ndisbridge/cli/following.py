@@ -78,11 +78,8 @@ class Log:
         self._timed = not self._json and "JOURNAL_STREAM" not in os.environ
         self._coming: dict[int, Change] = {}
 
-    def say(self, text: str) -> None:
-        """Something that is no event."""
-        note(text)
-
     def tell(self, change: Change) -> None:
+        """Write a change, or keep it until there is more to say."""
         row = change.row
         if row is not None and row.status != ABSENT:
             if change.kind is ChangeKind.ADD and not row.net_luid:
@@ -165,12 +162,12 @@ def _run(
         ):
             said = str(problem or "")
             if said != told.setdefault(what, ""):
-                log.say(f"{said}: trying again" if said else f"{what}: well")
+                note(f"{said}: trying again" if said else f"{what}: well")
                 told[what] = said
         if isinstance(follower.last_error, LeaseLostError) or follower.closed:
-            log.say("the store has given this session up")
+            note("the store has given this session up")
             return STORE
-    log.say(f"ending: {signal.Signals(ending.by).name}")
+    note(f"ending: {signal.Signals(ending.by).name}")
     return ending.code
 
 

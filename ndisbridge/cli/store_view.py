@@ -12,6 +12,7 @@ import time
 
 from ..persistence import (
     IdentityRecord,
+    IdentityWatch,
     StoreBusyError,
     StoreError,
     StoreNotFoundError,
@@ -42,6 +43,7 @@ class StoreView:
         self._given = given
         self._stamp: _Stamp = None
         self._server: WholeStore | None = None
+        self._watch: IdentityWatch | None = None
         self._asked = 0.0
         self.records = self.look() or {}
 
@@ -79,18 +81,32 @@ class StoreView:
         return {each.net_luid: each for each in found}
 
     def _read_server(self) -> dict[int, IdentityRecord] | None:
-        if time.monotonic() - self._asked < _AGAIN:
-            return None
-        if self._server is None:
-            self._server = read_store(self._given)
-        self._asked = time.monotonic()
-        return {each.net_luid: each for each in self._server.identities()}
+        """It tells of identities; of in-use marks it has to be asked."""
+        try:
+            if self._server is None:
+                self._server = read_store(self._given)
+                self._asked = -_AGAIN
+                if hasattr(self._server, "watch"):
+                    self._watch = self._server.watch()
+            told = self._watch is not None and bool(self._watch.read())
+            if not told and time.monotonic() - self._asked < _AGAIN:
+                return None
+            self._asked = time.monotonic()
+            return {each.net_luid: each for each in self._server.identities()}
+        except StoreError:
+            # What it tells meanwhile is lost: begin anew.
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of a server."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        watch, self._watch = self._watch, None
+        server, self._server = self._server, None
+        with contextlib.suppress(StoreError):
+            if watch is not None:
+                watch.close()
+            if server is not None:
+                server.close()
 
 
 def _stamp_of(path: str) -> _Stamp:
