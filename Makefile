@@ -107,6 +107,7 @@ lint: build $(VENV)/.tools
 	$(BIN)/mypy
 	$(BIN)/python csrc/generate_catalog.py --check
 	$(BIN)/python tools/generate_stubs.py --check
+	$(BIN)/python tools/generate_man.py --check
 	@echo "gcc $(WARNINGS)"
 	@$(call each_alone,gcc)
 	@clang=$(CLANG); \

@@ -254,7 +254,7 @@ class LinuxHandle:
         status = lib.ndisbridge_tag_linux_link(
             self._host, if_index, net_luid, previous, error_number
         )
-        if status == _FAILURE and error_number[0]:
+        if error_number[0]:
             raise _os_error(error_number[0], "the tag could not be written")
         if status != _SUCCESS:
             raise error_for(status)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Commands that ask the links of this host: query, set.
+The command query: what a link of this host answers.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def _plain(value: Any, name: str = "") -> Any:
     return getattr(value, "name", int(value))
 
 
-def _oid(text: str) -> int:
+def parse_oid(text: str) -> int:
+    """An OID by name or number."""
     with contextlib.suppress(NdisError):
         number = oid_number(text)
         if 0 <= number <= 0xFFFFFFFF:
@@ -78,7 +79,8 @@ def _oid(text: str) -> int:
     raise NotFound(f"there is no OID {text!r}")
 
 
-def _oid_name(number: int) -> str:
+def oid_name(number: int) -> str:
+    """The name of an OID in the catalog, or its number."""
     try:
         return str(Oid(number).name).removeprefix("_")
     except ValueError:
@@ -108,9 +110,9 @@ def query(
     Example:
       ndisbridge query eth0 GEN_STATISTICS
     """
-    number = _oid(oid)
-    name = _oid_name(number)
-    row = _live_row(ident, store, compartment)
+    number = parse_oid(oid)
+    name = oid_name(number)
+    row = live_row(ident, store, compartment)
     if row.status == ABSENT:
         raise NotFound(
             f"{row.key} has no link here: values of interfaces that other "
@@ -135,7 +137,7 @@ def query(
         show_one({"value": value}, output)
 
 
-def _live_row(ident: str, store: str | None, compartment: str | None) -> Row:
+def live_row(ident: str, store: str | None, compartment: str | None) -> Row:
     """
     A row of the store; of a link that the store does not know, if nothing
     that it knows by that name is here.

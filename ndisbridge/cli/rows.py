@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..constants import IfOperStatus
@@ -67,7 +67,24 @@ class Row:
     error: str
 
     def fields(self) -> dict[str, Any]:
-        return asdict(self)
+        # Quicker than asdict(), which copies what is in it.
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    def without_link(self) -> Row:
+        """It once its link is gone."""
+        return replace(
+            self,
+            status=ABSENT,
+            admin_status="",
+            mac_address="",
+            link_speed=None,
+            mtu=None,
+            state="",
+            error="",
+        )
+
+
+_FIELDS = tuple(Row.__dataclass_fields__)
 
 
 def make_row(
@@ -140,9 +157,7 @@ def rows_of(
         except (OSError, NdisError) as problem:
             note(f"{_UNMATCHED}: {problem}")
     owners = owners_of(records)
-    return [
-        _row_of(each, links.get(each.net_luid), owners) for each in records
-    ]
+    return [row_of(each, links.get(each.net_luid), owners) for each in records]
 
 
 def rows_of_links(
@@ -163,7 +178,7 @@ def rows_of_links(
     return [
         unknown_row(match.link)
         if match.record is None
-        else _row_of(match.record, match.link, owners)
+        else row_of(match.record, match.link, owners)
         for match in _matches(links, records, compartment or "")
     ]
 
@@ -182,11 +197,13 @@ def owners_of(records: Iterable[IdentityRecord]) -> dict[int, IdentityRecord]:
     return {each.if_index: each for each in records if each.if_index_owned}
 
 
-def _row_of(
+def row_of(
     record: IdentityRecord,
     link: LinuxLink | None,
     owners: Mapping[int, IdentityRecord],
 ) -> Row:
+    """The row of an identity, and what its link's ifIndex is in conflict
+    with, by the owners of all."""
     if link is not None:
         owner = owners.get(link.if_index, record)
         if owner.net_luid != record.net_luid:

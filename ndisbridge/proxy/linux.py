@@ -57,6 +57,7 @@ from .links import (
     information_of,
     read_links,
 )
+from .settings import SETTABLE
 from .stacking import LinkStack
 
 __all__ = [
@@ -78,13 +79,6 @@ PROVIDER_NAME = "linux"
 
 # What a store says of one identity, as opposed to what is wrong with it.
 _REFUSED = (IdentityInUseError, IdentityConflictError, NotRetainedError)
-# OIDs that the kernel can be asked to set.
-_SETTABLE = {
-    Oid.GEN_ADMIN_STATUS,
-    Oid.GEN_ALIAS,
-    Oid.GEN_MAXIMUM_FRAME_SIZE,
-    Oid.GEN_PROMISCUOUS_MODE,
-}
 
 
 @dataclass(slots=True)
@@ -618,7 +612,7 @@ class _Settings:
         self._host = host
 
     def set_object(self, interface: Interface, oid: int, value: Any) -> None:
-        if oid not in _SETTABLE:
+        if oid not in SETTABLE:
             raise NotSupportedError
         handle = self._host._handle
         handle.set(interface.if_index, oid, encode(oid, value))
