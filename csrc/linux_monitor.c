@@ -164,7 +164,7 @@ ndisbridge_status ndisbridge_next_linux_changes(
         return NDISBRIDGE_STATUS_FAILURE;
     }
     add_details(monitor, changes, got);
-    return NDISBRIDGE_STATUS_SUCCESS;
+    return got > 0 ? NDISBRIDGE_STATUS_SUCCESS : NDISBRIDGE_STATUS_TIMEOUT;
 }
 
 #endif

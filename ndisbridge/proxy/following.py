@@ -64,6 +64,7 @@ class Follower:
     Raises:
         CompartmentError: This thread is not in the host's network namespace.
         OSError: The kernel gives no socket.
+        RuntimeError: The host is followed already.
 
     Nothing is missed: when changes were lost, since this was stopped or too
     slow, and when the socket fails, all links are read anew.  Changes of one
@@ -88,6 +89,8 @@ class Follower:
             raise ValueError(
                 f'removal is "deregister" or "remove", not {removal!r}'
             )
+        if any(not each.closed for each in host._followers):
+            raise RuntimeError("the links of this host are followed already")
         self._host = host
         self._removal = removal
         self._interval = refresh_interval
