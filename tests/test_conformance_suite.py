@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from ndisbridge import persistence as p
+from ndisbridge.persistence import conformance
 from ndisbridge.persistence.conformance import (
     RULES,
     Rule,
@@ -56,14 +57,16 @@ def test_sqlite(rule: Rule, store_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_json_example(rule: Rule, tmp_path: Path) -> None:
-    """The JSON example keeps all rules but those for a shared store."""
-    assert rule(lambda: JsonStore(tmp_path / "s.json")) is not rule.shared
+    """The JSON example keeps all rules but those for a shared store, and
+    cannot be watched."""
+    wants = rule.shared or rule.watch
+    assert rule(lambda: JsonStore(tmp_path / "s.json")) is not wants
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_memory(rule: Rule) -> None:
     """The store in memory keeps all that does not need a lease or a disk."""
-    wants = rule.leases or rule.durable or rule.shared
+    wants = rule.leases or rule.durable or rule.shared or rule.watch
     assert rule(MemoryStore, durable=False) is not wants
 
 
@@ -396,12 +399,27 @@ class Unlocked(JsonStore):
         fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
 
+@breaks("a_watch_tells_what_happens")
+class SilentInPart(SqliteStore):
+    """Its watch keeps quiet about what is changed."""
+
+    def watch(self):
+        watch = super().watch()
+        read = watch.read
+        watch.read = lambda: [e for e in read() if e.kind != "changed"]
+        return watch
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_broken_stores_are_found(
-    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each rule has a store that breaks it, and finds that."""
     rule, broken = NAMES[name], BROKEN[name]
+    monkeypatch.setattr(conformance, "_PATIENCE", 1.0)
     with pytest.raises(AssertionError) as caught:
         rule(lambda: broken(tmp_path / "s.json"))
     assert str(caught.value).startswith(rule.text)

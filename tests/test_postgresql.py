@@ -1097,6 +1097,55 @@ def test_changes(session: Callable[..., ndis.Session]) -> None:
     assert list(b.store.changes(timeout=0.1)) == []
 
 
+def test_events(session: Callable[..., ndis.Session]) -> None:
+    """Subscribers are told at once; another host's have no record here."""
+    a, b = session("a"), session("b")
+    with a.events() as here, b.events() as there:
+        made = a.register_provider("p", compartment="red").identity(
+            "k", TUNNEL
+        )
+        made.update(alias="x")
+        made.release()
+        for kind in ("created", "changed", "released"):
+            event, other = here.get(30), there.get(30)
+            assert event and event.identity and other and other.identity
+            assert event.identity_change is not None
+            assert event.identity_change.name == kind.upper()
+            for change in (event.identity, other.identity):
+                assert change.host == "a"
+                assert change.compartment == "red"
+                assert (change.provider, change.key) == ("p", "k")
+                assert change.kind == kind
+            # It may be released by the time that it is looked up.
+            if event.record is not None:
+                assert event.net_luid == made.net_luid
+            assert other.record is None and other.net_luid == 0
+        assert here.get(0.1) is None
+
+
+def test_events_when_the_server_is_back(
+    server: Any,
+    session: Callable[..., ndis.Session],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who listens is told that changes may have been missed."""
+    monkeypatch.setattr("ndisbridge._identity_thread._AGAIN", (0.2, 1.0))
+    one = session("a")
+    with one.events() as stream:
+        server.stop("fast")
+        try:
+            assert stream.get(0.5) is None
+        finally:
+            server.start()
+        event = stream.get(60)
+        assert event is not None and event.identity is not None
+        assert event.identity.kind == "lost"
+        one.register_provider("p").identity("k", TUNNEL)
+        event = stream.get(60)
+        assert event is not None and event.record is not None
+        assert event.record.key == "k"
+
+
 def test_changes_end_with_the_server(
     server: Any, store: Callable[..., PostgresqlStore]
 ) -> None:

@@ -33,6 +33,8 @@
  *   register            -         -          -          -      -       x
  *   deregister          -         -          -          - (1)  -       x
  *   query, publish      -         -          - (1)      -      -       x
+ *   subscribe,          -         -          -          -      -       x
+ *   next_events
  *   close               -         -          -          -      -       x
  *   (1) deregister returns once the handlers that run for that interface
  *       have returned, or with TIMEOUT.

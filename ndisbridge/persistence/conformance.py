@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import Store
+from . import IdentityWatch, Store
 from .errors import (
     AlreadyRetainedError,
     IdentityConflictError,
@@ -35,7 +35,7 @@ from .errors import (
     StoreBusyError,
     StoreError,
 )
-from .records import IdentityRecord, IndexSet
+from .records import IdentityRecord, IndexSet, StoreChange
 
 __all__ = ["RULES", "Bench", "Rule", "check_store", "sets_of"]
 
@@ -44,6 +44,8 @@ OpenStore = Callable[[], Store]
 _BLOCK = 4096
 _LAST_BLOCK = 4095
 _EMPTY = bytes(512)
+#: Seconds within which a change is told.
+_PATIENCE = 10.0
 
 
 # ---------------------------------------------------------------------------
@@ -263,6 +265,8 @@ class Rule:
     durable: bool
     #: Only for stores that can be open twice.
     shared: bool
+    #: Only for stores that have watch().
+    watch: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -287,6 +291,8 @@ class Rule:
         bench = Bench(open_store, 40_000 + self.number, self.name)
         try:
             if self.leases and not bench.open().leases:
+                return False
+            if self.watch and not hasattr(bench.open(), "watch"):
                 return False
             bench.close()
             if self.shared and not _opens_twice(bench):
@@ -317,12 +323,18 @@ _rules: list[Rule] = []
 
 
 def _rule(
-    *, leases: bool = False, durable: bool = False, shared: bool = False
+    *,
+    leases: bool = False,
+    durable: bool = False,
+    shared: bool = False,
+    watch: bool = False,
 ) -> Callable[[Callable[[Bench], None]], Rule]:
     def make(function: Callable[[Bench], None]) -> Rule:
         text = " ".join((function.__doc__ or "").split())
         name = function.__name__
-        made = Rule(name, text, len(_rules), function, leases, durable, shared)
+        made = Rule(
+            name, text, len(_rules), function, leases, durable, shared, watch
+        )
         _rules.append(made)
         return made
 
@@ -1007,6 +1019,61 @@ def passing_ones_are_their_makers(bench: Bench) -> None:
     one.close()
     _must(bench.find(two, "k") is None, "it outlived its session")
     bench.make(two, "k", 1)
+
+
+# ---------------------------------------------------------------------------
+# Being told
+
+
+def _told(
+    watch: IdentityWatch, changes: list[StoreChange], kind: str, key: str
+) -> StoreChange:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        changes += watch.read()
+        for each in changes:
+            if (each.kind, each.key) == (kind, key):
+                return each
+        time.sleep(min(watch.period, 0.05))
+    raise AssertionError(f"that {key!r} is {kind} is not told")
+
+
+@_rule(watch=True)
+def a_watch_tells_what_happens(bench: Bench) -> None:
+    """What watch() answers tells of each identity made and released since."""
+    store: Any = bench.open()
+    bench.make(store, "before", 1)
+    watch = store.watch()
+    try:
+        changes: list[StoreChange] = []
+        record = bench.make(store, "k", 2)
+        made = _told(watch, changes, "created", "k")
+        _must(
+            made.provider == bench.provider
+            and _essence(made.record) == record,
+            f"that it is made is told as {made}",
+        )
+        store.update(record.net_luid, alias="A")
+        changed = _told(watch, changes, "changed", "k")
+        _must(
+            changed.record and changed.record.alias == "A",
+            f"that it is changed is told as {changed}",
+        )
+        bench.release(store, record)
+        released = _told(watch, changes, "released", "k")
+        _must(released.record is None, "what is released has a record")
+        kinds = [each.kind for each in changes if each.key == "k"]
+        _must(
+            kinds == ["created", "changed", "released"],
+            f"it is told as {kinds}",
+        )
+        _must(
+            all(each.key != "before" for each in changes),
+            "what has not changed is told",
+        )
+    finally:
+        watch.close()
+        watch.close()
 
 
 #: Every rule, in the order of the protocol.
