@@ -306,3 +306,20 @@ def test_on_a_server(here, server: Any) -> None:
     assert {each["leased_blocks"] for each in found["types"]} == {0}
     rows = here.rows("list").values()
     assert {row["registered_by"] for row in rows} == {""}
+
+
+def test_evicted(here, server: Any) -> None:
+    """Given up by an operator, it ends, and a service manager begins anew."""
+    here.environment["NDISBRIDGE_STORE"] = server.url("postgres", "here")
+    with here.running("adopt", "--follow") as running:
+        running.say("1 link")
+        other = server.url("postgres", "other")
+        here.run("store", "evict", "here", "--store", other)
+        here.ip("link add if0 type ifb")
+        assert running.process.wait(60) == 3
+        assert "evicted" in "".join(running.said) or "given" in (
+            "".join(running.said)
+        )
+    with here.running("adopt", "--follow", "-o", "jsonl") as running:
+        running.event(name="if0")
+        assert running.end() == 0

@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+import ndisbridge as ndis
+from ndisbridge._native_linux import LinuxHandle
+
 #: Makes a tun or a tap with a given ifIndex, and keeps it until stdin ends.
 TUN = """
 import fcntl, struct, sys
@@ -222,3 +225,22 @@ def test_tag_without_the_right(here, need) -> None:
     done = here.run("adopt", "--tag", "-o", "json", code=4)
     assert [row["name"] for row in json.loads(done.stdout)] == ["lo"]
     assert "lo: the tag could not be written: Operation not" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (0, 0x0006000000000000),
+        (0x80000000, 0x0006000000000000),
+        (1, 5),  # reserved bits
+        (1, 0xFFFFFF),
+        (1, 0x0006000000000000, 5),
+        (1, 0x0000000001000000),  # IfType 0
+    ],
+)
+def test_no_such_tag(arguments: tuple[int, ...]) -> None:
+    """What is no ifIndex or no NET_LUID never gets to the kernel."""
+    handle = LinuxHandle()
+    with pytest.raises(ndis.InvalidParameterError):
+        handle.tag(*arguments)
+    handle.close()
