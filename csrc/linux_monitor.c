@@ -16,6 +16,7 @@
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 
+#include "host.h"
 #include "linux_details.h"
 #include "linux_settings.h"
 
@@ -85,6 +86,16 @@ static int32_t read_more(
     return error;
 }
 
+/* There is more in the group than changes of links: the clock runs on. */
+static uint32_t time_left(uint64_t deadline_ms, uint32_t timeout_ms)
+{
+    uint64_t now = nb_now_ms();
+
+    if (timeout_ms == UINT32_MAX || timeout_ms == 0)
+        return timeout_ms;
+    return deadline_ms > now ? (uint32_t)(deadline_ms - now) : 0;
+}
+
 /* Empties the queue.  EAGAIN is what it should end with; ENOBUFS says what
  * is known already. */
 static int32_t drop_all(ndisbridge_linux_monitor *monitor)
@@ -120,6 +131,7 @@ ndisbridge_status ndisbridge_next_linux_changes(
     ndisbridge_linux_monitor *monitor, ndisbridge_linux_change *changes,
     uint32_t *count, uint32_t timeout_ms, int32_t *error_number)
 {
+    const uint64_t deadline = nb_now_ms() + timeout_ms;
     uint32_t got = 0;
     int32_t error = 0;
 
@@ -134,7 +146,8 @@ ndisbridge_status ndisbridge_next_linux_changes(
         else if (step == NB_NETLINK_MALFORMED)
             error = ENOBUFS;
         else
-            error = read_more(monitor, got == 0 ? timeout_ms : 0);
+            error = read_more(
+                monitor, got == 0 ? time_left(deadline, timeout_ms) : 0);
     }
     if (error == ENOBUFS || error == EMSGSIZE) {
         error = drop_all(monitor);
@@ -151,7 +164,7 @@ ndisbridge_status ndisbridge_next_linux_changes(
         return NDISBRIDGE_STATUS_FAILURE;
     }
     add_details(monitor, changes, got);
-    return NDISBRIDGE_STATUS_SUCCESS;
+    return got > 0 ? NDISBRIDGE_STATUS_SUCCESS : NDISBRIDGE_STATUS_TIMEOUT;
 }
 
 #endif

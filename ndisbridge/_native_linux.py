@@ -22,6 +22,7 @@ CHANGE_RESYNC = int(lib.NDISBRIDGE_LINUX_CHANGE_RESYNC)
 
 _SUCCESS = lib.NDISBRIDGE_STATUS_SUCCESS
 _FAILURE = lib.NDISBRIDGE_STATUS_FAILURE
+_TIMEOUT = lib.NDISBRIDGE_STATUS_TIMEOUT
 _TOO_SHORT = lib.NDISBRIDGE_STATUS_BUFFER_TOO_SHORT
 _ALIAS = int(lib.NDISBRIDGE_PUBLISH_ALIAS)
 #: Changes that are taken at once.
@@ -345,7 +346,7 @@ class LinuxMonitor:
             status = lib.ndisbridge_next_linux_changes(
                 self._monitor, self._raw, count, timeout_ms, error_number
             )
-        if status == _SUCCESS:
+        if status in {_SUCCESS, _TIMEOUT}:
             return LinuxChanges(self._raw, count[0])
         if error_number[0]:
             raise _os_error(error_number[0], "changes of links can't be read")

@@ -912,6 +912,11 @@ class Unwilling(SqliteStore):
 
     refusing = False
 
+    def release(self, *arguments: Any, **options: Any) -> None:
+        if self.refusing:
+            raise ndis.StoreError("not now", str(self))
+        super().release(*arguments, **options)
+
     def retain(self, *arguments: Any, **options: Any) -> None:
         if self.refusing:
             raise ndis.StoreError("not now", str(self))
@@ -943,6 +948,26 @@ def test_refusing_store_is_asked_again(
             assert len(by_session(session)) == 2
             store.refusing = False
             until(lambda: len(by_session(session)) == 3)
+            until(lambda: follower.last_error is None)
+
+
+def test_refused_removal_is_made_good(
+    namespace: Namespace, store_path: Path
+) -> None:
+    """What was to be removed is, once the store takes it."""
+    store = Unwilling(store_path)
+    with ndis.Session(store) as session:
+        namespace.add("br0", "type", "bridge")
+        with followed(
+            namespace, session, removal="remove", refresh_interval=None
+        ) as (_, follower):
+            store.refusing = True
+            namespace.ip("link", "del", "br0")
+            until(lambda: follower.last_error)
+            assert len(by_session(session)) == 1
+            assert {e.key for e in session.identities()} == {"lo", "br0"}
+            store.refusing = False
+            until(lambda: {e.key for e in session.identities()} == {"lo"})
             until(lambda: follower.last_error is None)
 
 
@@ -992,6 +1017,8 @@ def test_caller_driven(namespace: Namespace, session: ndis.Session) -> None:
     with namespace.entered(), LinuxHost(session) as host:
         follower = Follower(host, refresh_interval=None)
         assert by_session(session) == {}
+        with pytest.raises(RuntimeError, match="already"):
+            host.follow()
         follower.run(0)
         assert len(by_session(session)) == 1
         namespace.add("br0", "type", "bridge")

@@ -2489,8 +2489,7 @@ int32_t ndisbridge_linux_monitor_fd(const ndisbridge_linux_monitor *monitor);
 /** Waits for changes, and takes those that are there, in their order.
  *
  *  @param[out]    changes       up to *count changes
- *  @param[in,out] count         in: changes that fit, 1 or more; out: taken,
- *                               0 if none came in time
+ *  @param[in,out] count         in: changes that fit, 1 or more; out: taken
  *  @param         timeout_ms    ms to wait for the first one;
  *                               0xFFFFFFFF: for ever
  *  @param[out]    error_number  errno of a failure; may be NULL
@@ -2503,6 +2502,7 @@ int32_t ndisbridge_linux_monitor_fd(const ndisbridge_linux_monitor *monitor);
  *  are asked for here, and what sets them alone is not told.  Changes of
  *  counters are not told; they come along.
  *
+ *  @retval TIMEOUT  none came in time
  *  @retval FAILURE  the socket failed, as error_number says: open another
  *
  *  Threads:      one at a time for a monitor.

@@ -39,6 +39,8 @@ Removal = Literal["deregister", "remove"]
 # After a failure, seconds to wait: doubled each time, up to the second.
 _FIRST_WAIT = 0.02
 _LAST_WAIT = 5.0
+# Seconds for which run() goes on after its end while there is more to do.
+_OVERTIME = 1.0
 
 
 class Follower:
@@ -62,6 +64,7 @@ class Follower:
     Raises:
         CompartmentError: This thread is not in the host's network namespace.
         OSError: The kernel gives no socket.
+        RuntimeError: The host is followed already.
 
     Nothing is missed: when changes were lost, since this was stopped or too
     slow, and when the socket fails, all links are read anew.  Changes of one
@@ -86,6 +89,8 @@ class Follower:
             raise ValueError(
                 f'removal is "deregister" or "remove", not {removal!r}'
             )
+        if any(not each.closed for each in host._followers):
+            raise RuntimeError("the links of this host are followed already")
         self._host = host
         self._removal = removal
         self._interval = refresh_interval
@@ -154,7 +159,7 @@ class Follower:
 
         Args:
             timeout: Seconds after which to return; 0: once nothing is left
-                to do now; None: once it is closed.
+                to do now, or after a second; None: once it is closed.
 
         Returns:
             How many changes there were.
@@ -165,24 +170,34 @@ class Follower:
             while not self._closing:
                 changed = self._step()
                 done += changed
-                left = self._idle_for()
-                if left == 0:
-                    if end is not None and time.monotonic() > end + 1:
+                idle = self._idle_for()
+                now = time.monotonic()
+                # What there is to do now is done; but not without an end.
+                if end is not None and now >= end:
+                    if now > end + _OVERTIME or not (changed or idle == 0):
                         return done
                     continue
-                if end is not None:
-                    rest = end - time.monotonic()
-                    if rest <= 0 and not changed:
-                        return done
-                    left = rest if left is None else min(left, rest)
-                self._sleep(left)
+                if idle != 0:
+                    rest = None if end is None else end - now
+                    self._sleep(
+                        min(
+                            (
+                                each
+                                for each in (idle, rest)
+                                if each is not None
+                            ),
+                            default=None,
+                        )
+                    )
         return done
 
     def _follow(self) -> None:
         # The session may be closed while this runs: then it is over.
-        with contextlib.suppress(InvalidStateError, ForkedError):
-            self.run()
-        self._closing = True
+        try:
+            with contextlib.suppress(InvalidStateError, ForkedError):
+                self.run()
+        finally:
+            self._closing = True
 
     def _step(self) -> int:
         """Do what there is to do now: how many changes."""

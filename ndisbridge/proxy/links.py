@@ -24,10 +24,12 @@ from ..constants import (
 from ..provider import InterfaceInformation
 
 _ARPHRD_ETHER = 1
+_HARDWARE = int(IfFlags.HARDWARE_INTERFACE)
 _E = TypeVar("_E")
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, which would take four times as long to make; nobody changes one.
+@dataclass(slots=True, unsafe_hash=True)
 class LinuxLink:
     """One link of the host, as one rtnetlink dump tells it."""
 
@@ -178,11 +180,7 @@ def information_of(link: LinuxLink) -> InterfaceInformation:
         permanent_address=(
             permanent if len(permanent) == len(link.address) else b""
         ),
-        flags=(
-            IfFlags.HARDWARE_INTERFACE
-            if link.connector_present
-            else IfFlags(0)
-        ),
+        flags=_HARDWARE if link.connector_present else 0,
         access_type=link.access_type,
         connector_present=link.connector_present,
         media_type=link.media_type,

@@ -25,6 +25,8 @@ from .._native_linux import LinuxHandle, LinuxLinks
 from ..constants import Oid
 from ..exceptions import (
     InterfaceNotFoundError,
+    InUseError,
+    InvalidParameterError,
     NdisError,
     NotSupportedError,
 )
@@ -152,6 +154,8 @@ class LinuxHost:
         # Registered links by ifIndex, and their ifIndexes by NET_LUID.
         self._held: dict[int, _Held] = {}
         self._if_indexes: dict[int, int] = {}
+        # Deregistered, and to be removed once the store lets them be.
+        self._going: dict[int, Interface] = {}
         self._followers: list[Follower] = []
         # Never held by a handler: deregistering waits for those.
         self._lock = threading.RLock()
@@ -234,6 +238,7 @@ class LinuxHost:
                 address of one held here is that one, whatever its name.
             removal: What to do with a link that is gone.
         """
+        self._remove_going()
         scanned = scan and self._identities.scan()
         if_indexes = links.if_indexes().tolist()
         for if_index in self._held.keys() - set(if_indexes):
@@ -507,9 +512,22 @@ class LinuxHost:
         finally:
             self._stack.deregistered(held.if_index)
         if removal == "remove":
-            self._identities.drop(held.net_luid)
-            with contextlib.suppress(NotRetainedError):
-                held.interface.remove()
+            self._going[held.net_luid] = held.interface
+            self._remove_going()
+
+    def _remove_going(self) -> None:
+        """Release the identities that are to be; what fails stays so."""
+        for net_luid, interface in list(self._going.items()):
+            # Released already; or somebody has it registered by now.
+            with contextlib.suppress(
+                NotRetainedError,
+                InvalidParameterError,
+                InUseError,
+                IdentityInUseError,
+            ):
+                interface.remove()
+            self._identities.drop(net_luid)
+            del self._going[net_luid]
 
     def _register_all(
         self,
