@@ -224,15 +224,40 @@ def test_reader_that_goes(here) -> None:
     assert_nothing_left(here)
 
 
-def test_only_cap_net_admin(here, need) -> None:
+#: As MemoryDenyWriteExecute= of systemd.
+DENY_WRITE_EXECUTE = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE; from Linux 6.3
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_confined(here, need) -> None:
     """It needs what the unit leaves it, and no more."""
     here.inside += [need("setpriv"), "--bounding-set", "-all,+net_admin"]
+    here.inside += [sys.executable, "-c", DENY_WRITE_EXECUTE]
     with here.running("adopt", "--follow", "--tag") as running:
         running.say("1 link")
         here.ip("link add if0 type ifb")
         running.say("if0: added")
         wait_for(lambda: here.links()["if0"].get("altnames"))
         assert running.end() == 0
+
+
+def test_busy_at_the_end(here) -> None:
+    """What it could not give back is said, and is void with it."""
+    import apsw
+
+    with here.running("adopt", "--follow") as running:
+        running.say("1 link")
+        database = apsw.Connection(str(here.store))
+        database.execute("BEGIN IMMEDIATE")
+        assert running.end() == 3
+        assert str(here.store) in running.said[-1]
+        database.execute("ROLLBACK")
+        database.close()
+    assert here.rows("adopt")["lo"]["error"] == ""
+    assert_nothing_left(here)
 
 
 def test_journal(here) -> None:
