@@ -157,6 +157,12 @@ def by_session(session: ndis.Session) -> dict[int, dict[str, Any]]:
     """The same of the session's table."""
     found = {}
     for row in session.interface_table():
+        promiscuous = None
+        # It may have been registered, or deregistered, just now.
+        with contextlib.suppress(
+            ndis.NotSupportedError, ndis.InterfaceNotFoundError
+        ):
+            promiscuous = session.query(row.net_luid, Oid.GEN_PROMISCUOUS_MODE)
         found[row.if_index] = {
             "name": row.description,
             "oper_status": row.oper_status,
@@ -168,9 +174,7 @@ def by_session(session: ndis.Session) -> dict[int, dict[str, Any]]:
                 else ""
             ),
             "alias": row.alias,
-            "promiscuous": session.query(
-                row.net_luid, Oid.GEN_PROMISCUOUS_MODE
-            ),
+            "promiscuous": promiscuous,
         }
     return found
 
@@ -644,6 +648,26 @@ def test_tagged_link_moves_with_its_identity(
         ):
             here.ip("link", "set", "ve0", "netns", there.name)
             assert until(lambda s=session: net_luid_in(s)) == net_luid
+
+
+def test_links_of_another_process_are_waited_for(
+    namespace: Namespace, store_path: Path
+) -> None:
+    """Who has them registered keeps them; once he is gone they are taken."""
+    namespace.add("br0", "type", "bridge")
+    with ndis.Session(store_path) as two:
+        with ndis.Session(store_path) as one:
+            with namespace.entered():
+                first = LinuxHost(one)
+                net_luids = {e.name: e.net_luid for e in first.adopt()}
+            with followed(namespace, two, refresh_interval=None) as (host, _):
+                assert by_session(two) == {}
+                assert host.adopted() == []
+                first.close()
+                until(lambda: len(by_session(two)) == 2)
+                assert net_luids == {
+                    each.name: each.net_luid for each in host.adopted()
+                }
 
 
 def test_another_process_made_the_identity(

@@ -41,6 +41,7 @@ _FIRST_WAIT = 0.02
 _LAST_WAIT = 5.0
 # Seconds for which run() goes on after its end while there is more to do.
 _OVERTIME = 1.0
+_NEVER = float("inf")
 
 
 class Follower:
@@ -55,8 +56,7 @@ class Follower:
             ``"remove"``.  A link that moves to another namespace vanishes
             here, and with ``"remove"`` loses its identity.
         refresh_interval: Seconds after which all values are read and
-            published, counters too, and links that could not be registered
-            are tried again; None: never.
+            published, counters too; None: never.
         receive_buffer: Bytes of changes that the kernel keeps until they
             are read; 0 for 64 MiB.  See
             ``ndisbridge_open_linux_monitor()``.
@@ -70,7 +70,8 @@ class Follower:
     slow, and when the socket fails, all links are read anew.  Changes of one
     link that are there at once are published one by one; a link that came
     and went in between was never here.  What fails, such as a store that is
-    busy, is tried again, with longer and longer waits.
+    busy, is tried again, with longer and longer waits, up to 5 s; so is a
+    link that another process has registered.
 
     :meth:`start` has a thread do it; or call :meth:`run` yourself, from one
     thread at a time.  A context manager: entering it starts the thread,
@@ -210,7 +211,7 @@ class Follower:
                 self._behind = self._scan = True
             if self._behind:
                 self._catch_up()
-            elif self._interval is not None and now >= self._refresh_at:
+            elif now >= self._refresh_at:
                 self._reconcile(scan=False)
             changes = self._monitor.changes()
             self._take(changes)
@@ -259,7 +260,11 @@ class Follower:
                 continuing=True,
                 removal=self._removal,
             )
-        self._refresh_at = time.monotonic() + (self._interval or 0.0)
+        self._refresh_at = (
+            _NEVER
+            if self._interval is None
+            else time.monotonic() + self._interval
+        )
         self._try_again(taken)
 
     def _try_again(self, taken: Sequence[AdoptedLink]) -> None:
@@ -274,8 +279,7 @@ class Follower:
             return
         at = time.monotonic() + self._patience
         self._patience = min(self._patience * 2, _LAST_WAIT)
-        if self._interval is not None:
-            self._refresh_at = min(self._refresh_at, at)
+        self._refresh_at = min(self._refresh_at, at)
 
     def _failed(self, error: Exception) -> None:
         self._last_error = error
@@ -299,7 +303,7 @@ class Follower:
             return self._not_before - now
         if self._behind or self._monitor is None:
             return 0
-        if self._interval is None:
+        if self._refresh_at == _NEVER:
             return None
         return max(0.0, self._refresh_at - now)
 

@@ -196,6 +196,7 @@ class LinkIdentities:
         """Read the candidates of a few links as the store has them now."""
         store = self._session.store
         if len(links) * 4 > len(self._records):
+            self._stamp = None  # marks of use are wanted, too
             self.scan()
             return
         for link in links:

@@ -184,6 +184,11 @@ class LinuxHost:
             adopted, loops = self._take_all(links, scan=True)
         return Adoption(self.compartment, adopted, loops)
 
+    def adopted(self) -> list[AdoptedLink]:
+        """The links that are registered now, as last adopted or followed."""
+        with self._lock:
+            return [held.adopted for held in self._held.values()]
+
     def refresh(self) -> int:
         """
         Publish the values of all registered links as they are now, counters
