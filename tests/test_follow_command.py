@@ -224,15 +224,40 @@ def test_reader_that_goes(here) -> None:
     assert_nothing_left(here)
 
 
-def test_only_cap_net_admin(here, need) -> None:
+#: As MemoryDenyWriteExecute= of systemd.
+DENY_WRITE_EXECUTE = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE; from Linux 6.3
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_confined(here, need) -> None:
     """It needs what the unit leaves it, and no more."""
     here.inside += [need("setpriv"), "--bounding-set", "-all,+net_admin"]
+    here.inside += [sys.executable, "-c", DENY_WRITE_EXECUTE]
     with here.running("adopt", "--follow", "--tag") as running:
         running.say("1 link")
         here.ip("link add if0 type ifb")
         running.say("if0: added")
         wait_for(lambda: here.links()["if0"].get("altnames"))
         assert running.end() == 0
+
+
+def test_busy_at_the_end(here) -> None:
+    """What it could not give back is said, and is void with it."""
+    import apsw
+
+    with here.running("adopt", "--follow") as running:
+        running.say("1 link")
+        database = apsw.Connection(str(here.store))
+        database.execute("BEGIN IMMEDIATE")
+        assert running.end() == 3
+        assert str(here.store) in running.said[-1]
+        database.execute("ROLLBACK")
+        database.close()
+    assert here.rows("adopt")["lo"]["error"] == ""
+    assert_nothing_left(here)
 
 
 def test_journal(here) -> None:
@@ -306,3 +331,20 @@ def test_on_a_server(here, server: Any) -> None:
     assert {each["leased_blocks"] for each in found["types"]} == {0}
     rows = here.rows("list").values()
     assert {row["registered_by"] for row in rows} == {""}
+
+
+def test_evicted(here, server: Any) -> None:
+    """Given up by an operator, it ends, and a service manager begins anew."""
+    here.environment["NDISBRIDGE_STORE"] = server.url("postgres", "here")
+    with here.running("adopt", "--follow") as running:
+        running.say("1 link")
+        other = server.url("postgres", "other")
+        here.run("store", "evict", "here", "--store", other)
+        here.ip("link add if0 type ifb")
+        assert running.process.wait(60) == 3
+        assert "evicted" in "".join(running.said) or "given" in (
+            "".join(running.said)
+        )
+    with here.running("adopt", "--follow", "-o", "jsonl") as running:
+        running.event(name="if0")
+        assert running.end() == 0

@@ -15,13 +15,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-#: Makes a tap with a given ifIndex, and keeps it until stdin ends.
-TAP = """
+import ndisbridge as ndis
+from ndisbridge._native_linux import LinuxHandle
+
+#: Makes a tun or a tap with a given ifIndex, and keeps it until stdin ends.
+TUN = """
 import fcntl, struct, sys
 name, if_index = sys.argv[1].encode(), int(sys.argv[2])
+flags = {"tun": 0x1001, "tap": 0x1002}[sys.argv[3]]  # IFF_NO_PI
 with open("/dev/net/tun", "r+b", buffering=0) as tun:
     fcntl.ioctl(tun, 0x400454DA, struct.pack("I", if_index))  # TUNSETIFINDEX
-    fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", name, 0x1002))
+    fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", name, flags))
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -38,16 +42,12 @@ def lasting(row: dict) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def tap(here, name: str, if_index: int) -> Iterator[None]:
-    """A tap of a program that runs, as those of VPN daemons are."""
+def tun(here, name: str, if_index: int, mode: str) -> Iterator[None]:
+    """A device of a program that runs, as those of VPN daemons are."""
     if not os.path.exists("/dev/net/tun"):
         pytest.skip("no /dev/net/tun")
     with here.start(
-        sys.executable,
-        "-c",
-        TAP,
-        name,
-        str(if_index),
+        *[sys.executable, "-c", TUN, name, str(if_index), mode],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
@@ -80,15 +80,19 @@ def test_pinned_link(here, kind: str, if_type: str) -> None:
         here.ip("link del vpn0")
 
 
-def test_pinned_tap(here) -> None:
+@pytest.mark.parametrize(
+    ("mode", "if_type"), [("tun", "prop_virtual"), ("tap", "ethernet")]
+)
+def test_pinned_tun(here, mode: str, if_type: str) -> None:
     """TUNSETIFINDEX does for a program's own device what `index` does."""
-    if_index = reserve(here, "tap7")
+    if_index = reserve(here, "vpn7", "--type", if_type)
     seen = set()
     for _ in range(2):
-        with tap(here, "tap7", if_index):
-            assert here.links()["tap7"]["ifindex"] == if_index
-            row = here.rows("adopt")["tap7"]
+        with tun(here, "vpn7", if_index, mode):
+            assert here.links()["vpn7"]["ifindex"] == if_index
+            row = here.rows("adopt")["vpn7"]
             assert (row["if_index"], row["state"]) == (if_index, "known")
+            assert row["description"] == mode
             seen.add(lasting(row))
     assert len(seen) == 1
 
@@ -221,3 +225,22 @@ def test_tag_without_the_right(here, need) -> None:
     done = here.run("adopt", "--tag", "-o", "json", code=4)
     assert [row["name"] for row in json.loads(done.stdout)] == ["lo"]
     assert "lo: the tag could not be written: Operation not" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (0, 0x0006000000000000),
+        (0x80000000, 0x0006000000000000),
+        (1, 5),  # reserved bits
+        (1, 0xFFFFFF),
+        (1, 0x0006000000000000, 5),
+        (1, 0x0000000001000000),  # IfType 0
+    ],
+)
+def test_no_such_tag(arguments: tuple[int, ...]) -> None:
+    """What is no ifIndex or no NET_LUID never gets to the kernel."""
+    handle = LinuxHandle()
+    with pytest.raises(ndis.InvalidParameterError):
+        handle.tag(*arguments)
+    handle.close()
