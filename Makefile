@@ -75,7 +75,8 @@ build: $(VENV)/.built
 $(VENV)/.tools: $(VENV)/.made pyproject.toml
 	@echo "Installing the tools of the tests"
 	@$(PIP) 'pytest>=8' 'pytest-benchmark>=5' 'hypothesis>=6.100' \
-	    'build>=1.2' 'ruff>=0.9' 'mypy>=1.15' 'psycopg[binary]>=3.2.4'
+	    'build>=1.2' 'ruff>=0.9' 'mypy>=1.15' 'psycopg[binary]>=3.2.4' \
+	    'pyroute2>=0.7' 'psutil>=5.9'
 	@touch $@
 
 # ---- what there is to do -----------------------------------------------
@@ -106,6 +107,7 @@ lint: build $(VENV)/.tools
 	$(BIN)/mypy
 	$(BIN)/python csrc/generate_catalog.py --check
 	$(BIN)/python tools/generate_stubs.py --check
+	$(BIN)/python tools/generate_man.py --check
 	@echo "gcc $(WARNINGS)"
 	@$(call each_alone,gcc)
 	@clang=$(CLANG); \

@@ -30,11 +30,12 @@ from pathlib import Path
 from statistics import median, quantiles
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
+sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parent / "tests")]
 
 import bench_allocation as python_peers  # noqa: E402
 import bench_core  # noqa: E402
 import bench_interfaces  # noqa: E402
+import bench_linux  # noqa: E402
 import bench_store  # noqa: E402
 from bench_core import BATCH, ETHERNET, WINDOW  # noqa: E402
 from conftest import machine  # noqa: E402
@@ -399,6 +400,64 @@ def singles(
     assert session.store.check() == []  # type: ignore[attr-defined]
 
 
+def links(directory: Path) -> Iterator[Ratio]:
+    """10,000 links of the kernel, if they can be made here."""
+    if reason := bench_linux.why_not():
+        print(f"links of Linux: not measured, {reason}")
+        return
+    crowd = bench_linux.Crowd()
+    floor = bench_linux.load_floor(directory)
+    adopter = bench_linux.Adopter(directory)
+    handle = bench_linux.LinuxHandle()
+    count = bench_linux.ALL
+    try:
+        dump = Side(floor, count)
+        by_ip = Side(lambda: bench_linux.by_ip().count(b'"ifname":'), count)
+        yield compare(
+            "10,000 links: dump and parse, with what ethtool says",
+            Side(lambda: len(handle.links()), count),
+            "a bare dump in C",
+            dump,
+            each=1,
+            samples=30,
+            goal=1.5,
+        )
+        adopter.open(new=True)
+        yield compare(
+            "10,000 links: first adoption",
+            Side(adopter.adopt, count, after=lambda _: adopter.open(new=True)),
+            "ip -j -s -d link",
+            by_ip,
+            each=1,
+            samples=10,
+            goal=4,
+        )
+        adopter.adopt()
+        adopter.adopt()
+        yield compare(
+            "10,000 links: later adoptions",
+            Side(adopter.adopt, count),
+            "ip -j -s -d link",
+            by_ip,
+            each=1,
+            samples=30,
+            goal=1,
+        )
+        yield compare(
+            "10,000 links: all counters refreshed",
+            Side(adopter.refresh, count),
+            "a bare dump in C",
+            dump,
+            each=1,
+            samples=30,
+            goal=2,
+        )
+    finally:
+        handle.close()
+        adopter.close()
+        crowd.close()
+
+
 def millions(directory: Path, flushes: bench_store.Flushes) -> Iterator[Ratio]:
     for which, times, samples in (
         ("contiguous", 100, 20),
@@ -446,6 +505,7 @@ def measure(directory: Path, *, goals_only: bool) -> Iterator[Ratio]:
     yield opening(directory)
     yield from tables(core)
     yield from durable(directory)
+    yield from links(directory)
     if goals_only:
         return
     yield core_batch(core)

@@ -49,6 +49,11 @@ ACCESS = {
     "query": ("NB_OID_QUERY", "query"),
     "set": ("NB_OID_SET", "set"),
     "both": ("NB_OID_QUERY | NB_OID_SET", "query and set"),
+    # NDIS has no set of it, but RFC 2863 or Linux has: an extension.
+    "settable": (
+        "NB_OID_QUERY | NB_OID_SETTABLE",
+        "query; settable by an extension of NDIS",
+    ),
 }
 
 

@@ -540,24 +540,33 @@ static uint64_t changed_fields(const struct state *before,
     return changed;
 }
 
-/* In the writer's turn, so that events come in the order of the values.  Not
- * inlined: that makes publishing slower for those whom nobody listens to. */
-static NB_NOINLINE void tell(struct nb_events *events, const struct state *before,
-    const struct state *after, uint64_t fields, uint64_t sequence)
+/* In the writer's turn, so that events come in the order of the values. */
+static void post_change(struct nb_events *events, const struct state *before,
+    const struct state *after, uint64_t changed, uint64_t sequence)
 {
     ndisbridge_event event = {
         .net_luid = after->row.interface_luid,
         .if_index = after->row.interface_index,
         .kind = NDISBRIDGE_EVENT_PARAMETER,
-        .changed = changed_fields(before, after, fields),
+        .changed = changed,
         .link = nb_link_transition(before->information.if_oper_status,
             after->information.if_oper_status),
         .oper_status = after->information.if_oper_status,
         .admin_status = after->row.admin_status,
     };
 
-    if (event.changed != 0)
+    if (changed != 0)
         nb_events_post(events, &event, sequence);
+}
+
+/* Not inlined: that makes publishing slower for those whom nobody listens
+ * to. */
+static NB_NOINLINE void tell(struct nb_events *events,
+    const struct state *before, const struct state *after, uint64_t fields,
+    uint64_t sequence)
+{
+    post_change(events, before, after,
+        changed_fields(before, after, fields), sequence);
 }
 
 void nb_values_publish(struct nb_events *events,
@@ -670,4 +679,64 @@ bool nb_values_from_registration(ndisbridge_mib_if_row2 *row,
     row->network_guid = is->network_guid;
     row->connection_type = is->connection_type;
     return true;
+}
+
+/* Puts the columns that are facts into a row. */
+static void take_facts(
+    ndisbridge_mib_if_row2 *row, const ndisbridge_mib_if_row2 *facts)
+{
+    memcpy(row->description, facts->description, sizeof row->description);
+    row->physical_address_length = facts->physical_address_length;
+    memcpy(row->physical_address, facts->physical_address,
+        sizeof row->physical_address);
+    memcpy(row->permanent_physical_address,
+        facts->permanent_physical_address,
+        sizeof row->permanent_physical_address);
+    row->tunnel_type = facts->tunnel_type;
+    row->media_type = facts->media_type;
+    row->physical_medium_type = facts->physical_medium_type;
+    row->access_type = facts->access_type;
+    row->direction_type = facts->direction_type;
+    row->interface_and_oper_status_flags =
+        (uint8_t)((row->interface_and_oper_status_flags & 0x78)
+            | (facts->interface_and_oper_status_flags & 0x87));
+    row->network_guid = facts->network_guid;
+    row->connection_type = facts->connection_type;
+}
+
+bool nb_values_replace_facts(struct nb_events *events,
+    struct nb_interface *interface,
+    ndisbridge_net_luid net_luid,
+    const ndisbridge_net_if_information *is, uint32_t length)
+{
+    ndisbridge_interface_information unused;
+    ndisbridge_mib_if_row2 facts;
+    struct state before, after;
+    uint64_t sequence;
+    bool same;
+
+    if (!nb_values_from_registration(&facts, &unused, net_luid, is, length))
+        return false;
+    sequence = write_begin(interface);
+    before.published = nb_load_relaxed(&interface->published);
+    read_words(
+        &before.information, interface->information, NB_INFORMATION_WORDS);
+    read_words(&before.row, interface->row, NB_ROW_WORDS);
+    same = memcmp(&before.row.interface_guid, &facts.interface_guid,
+               sizeof facts.interface_guid)
+            == 0
+        && !((before.row.interface_and_oper_status_flags
+                 ^ facts.interface_and_oper_status_flags)
+            & 2);
+    if (same) {
+        after = before;
+        take_facts(&after.row, &facts);
+        write_words(interface->row, &after.row, &before.row, NB_ROW_WORDS);
+        if (nb_events_wanted(events)
+            && memcmp(&before.row, &after.row, sizeof after.row) != 0)
+            post_change(events, &before, &after, NDISBRIDGE_CHANGED_FACTS,
+                sequence + 2);
+    }
+    nb_store_release(&interface->sequence, sequence + 2);
+    return same;
 }

@@ -71,4 +71,12 @@ bool nb_values_from_registration(ndisbridge_mib_if_row2 *row,
     ndisbridge_interface_information *values, ndisbridge_net_luid net_luid,
     const ndisbridge_net_if_information *information, uint32_t length);
 
+/* Puts other facts in place of those of the registration; what is published
+ * stays.  False if a member has no such value, or if the interface would
+ * become another one by it: the interface GUID and whether it is a filter
+ * stay.  The caller has entered the interface. */
+bool nb_values_replace_facts(struct nb_events *events,
+    struct nb_interface *interface, ndisbridge_net_luid net_luid,
+    const ndisbridge_net_if_information *information, uint32_t length);
+
 #endif

@@ -25,6 +25,7 @@ const char *ndisbridge_status_string(ndisbridge_status status)
         NAME(RESOURCES);
         NAME(NOT_SUPPORTED);
         NAME(INVALID_STATE);
+        NAME(ACCESS_DENIED);
         NAME(DUPLICATE_OBJECTID);
         NAME(INVALID_LENGTH);
         NAME(INVALID_DATA);

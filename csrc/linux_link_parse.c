@@ -34,8 +34,6 @@ enum {
     INFO_DATA = 2
 };
 
-#define TAG "ndis-luid-"
-
 static void get_address(const struct nb_netlink_attribute *attribute,
     ndisbridge_if_physical_address *to)
 {
@@ -50,11 +48,11 @@ static void get_address(const struct nb_netlink_attribute *attribute,
 /* The NET_LUID that an alternative name carries, or 0. */
 static uint64_t tagged_net_luid(const struct nb_bytes *payload)
 {
-    const size_t prefix = sizeof TAG - 1;
+    const size_t prefix = sizeof NB_TAG_PREFIX - 1;
     uint64_t net_luid = 0;
 
     if (nb_netlink_string_length(payload) != prefix + 16
-        || memcmp(payload->at, TAG, prefix) != 0)
+        || memcmp(payload->at, NB_TAG_PREFIX, prefix) != 0)
         return 0;
     for (size_t i = prefix; i < prefix + 16; i++) {
         uint8_t c = payload->at[i];

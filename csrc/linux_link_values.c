@@ -158,6 +158,12 @@ void nb_link_publish_state(
     }
 }
 
+uint64_t nb_link_detail_fields(void)
+{
+    return BIT(FIELD_MEDIA_DUPLEX_STATE) | BIT(FIELD_XMIT_LINK_SPEED)
+        | BIT(FIELD_RCV_LINK_SPEED);
+}
+
 void nb_link_publish_mtu(ndisbridge_published *published, uint32_t mtu)
 {
     published->information.if_mtu = mtu;

@@ -3,13 +3,18 @@
  * linux_links.h - the links of a Linux host: from the bytes of netlink dumps
  * to flat records.
  *
- *   linux_links.c         sockets and dumps: the only file that does I/O
  *   linux_link_parse.c    RTM_NEWLINK messages to records
  *   linux_link_details.c  what ethtool and nl80211 add to them
  *   linux_link_values.c   states, counters and alias, ready to publish
  *   linux_link_types.c    what a kind and an ARPHRD type mean to NDIS
  *
- * All but the first need nothing of the system (see netlink.h).
+ * All need nothing of the system (see netlink.h), and neither do
+ * linux_changes.[ch] and linux_settings.[ch].  On top of them, for Linux:
+ *
+ *   linux_socket.[ch]     sockets and requests: the only file that does I/O
+ *   linux_details.[ch]    what is asked of ethtool and nl80211
+ *   linux_host.c          the public functions that read and set links
+ *   linux_monitor.c       the public functions that wait for changes
  */
 #ifndef NB_LINUX_LINKS_H
 #define NB_LINUX_LINKS_H
@@ -20,6 +25,10 @@
 
 #include "../ndisbridge/include/ndisbridge.h"
 #include "netlink.h"
+
+/* An altname that carries a NET_LUID: this and 16 hexadecimal digits. */
+#define NB_TAG_PREFIX "ndis-luid-"
+enum { NB_TAG_SIZE = sizeof NB_TAG_PREFIX + 16 };  /* with its NUL */
 
 /* ---- dumps that are read ---------------------------------------------- */
 
@@ -90,6 +99,9 @@ void nb_link_publish_statistics(
 /* Publishes speed and duplex: Mbit/s and DUPLEX_*, as ethtool has them. */
 void nb_link_publish_modes(
     ndisbridge_linux_link *link, uint32_t speed, uint8_t duplex);
+
+/* The bits in fields of what nb_link_publish_modes() publishes. */
+uint64_t nb_link_detail_fields(void);
 
 /* UTF-8 to a counted string of at most 256 units, cut between characters;
  * what is not UTF-8 becomes U+FFFD. */

@@ -114,7 +114,9 @@ enum nb_dump_state nb_dump_feed(
             error = error_in(&message);
             if (error != 0)
                 return fail(dump, error > 0 ? error : EBADMSG);
-            break;  /* an acknowledgement */
+            if (dump->acknowledged)
+                return NB_DUMP_DONE;
+            break;
         default:
             if (!dump->take(dump->context, &message))
                 return fail(dump, EBADMSG);

@@ -47,9 +47,11 @@ enum nb_dump_state {
     NB_DUMP_FAILED  /* see error_number */
 };
 
-/* One dump, fed datagram by datagram. */
+/* The answer to one request, fed datagram by datagram: a dump, or what ends
+ * with an acknowledgement. */
 struct nb_dump {
     uint32_t sequence;  /* of the request; other messages are skipped */
+    bool acknowledged;  /* an acknowledgement ends it */
     int32_t error_number;  /* errno; EBADMSG for a malformed message */
     bool interrupted;  /* something changed while the kernel was at it */
     /* Takes one message; false if it is malformed. */

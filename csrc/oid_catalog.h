@@ -88,6 +88,7 @@ _Static_assert(NB_FIELD_PHYSICAL_MEDIUM <= UINT8_MAX, "nb_oid_entry.field");
 /* Bits of nb_oid_entry.access. */
 #define NB_OID_QUERY 1
 #define NB_OID_SET 2
+#define NB_OID_SETTABLE NDISBRIDGE_OID_ACCESS_SETTABLE
 
 struct nb_oid_entry {
     uint32_t oid;
@@ -95,7 +96,7 @@ struct nb_oid_entry {
                          * of one array member; 0 where variable */
     uint8_t size_rule;  /* enum ndisbridge_oid_size_rule */
     uint8_t type;       /* enum ndisbridge_oid_type */
-    uint8_t access;     /* NB_OID_QUERY | NB_OID_SET */
+    uint8_t access;     /* NB_OID_QUERY | NB_OID_SET | NB_OID_SETTABLE */
     uint8_t field;      /* enum nb_oid_field */
     const char *name;   /* without OID_, such as "GEN_ALIAS" */
     const char *type_name;  /* of an enumeration or a structure, as in NDIS,

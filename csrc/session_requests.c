@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * session_requests.c - the public functions that publish, query and set
- * OIDs and copy the interface table.
+ * OIDs, replace facts and copy the interface table.
  */
 #include "session.h"
 
@@ -56,6 +56,29 @@ ndisbridge_status ndisbridge_publish_many(ndisbridge_session *session,
         *published = done;
     return done + skipped == count ? NDISBRIDGE_STATUS_SUCCESS
                                    : NDISBRIDGE_STATUS_FAILURE;
+}
+
+ndisbridge_status ndisbridge_replace_interface_information(
+    ndisbridge_session *session, ndisbridge_net_luid net_luid,
+    const ndisbridge_net_if_information *information,
+    uint32_t information_length)
+{
+    struct nb_interface *interface;
+    bool replaced;
+
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE(information != NULL
+        && information_length >= sizeof *information);
+    if (!nb_header_is(&information->header, sizeof *information))
+        return NDISBRIDGE_STATUS_NOT_SUPPORTED;
+    interface = nb_table_find(&session->table, net_luid);
+    if (interface == NULL || !nb_interface_enter(interface, net_luid))
+        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+    replaced = nb_values_replace_facts(&session->events, interface, net_luid,
+        information, information_length);
+    nb_interface_leave(&session->table, interface);
+    NB_REQUIRE(replaced);
+    return NDISBRIDGE_STATUS_SUCCESS;
 }
 
 /* ---- query, set ------------------------------------------------------- */

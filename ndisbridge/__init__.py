@@ -49,6 +49,7 @@ from .constants import (
 from .embedding import get_include, get_library, get_pkg_config_dir
 from .events import Event, EventStream, PublishedFields
 from .exceptions import (
+    AccessDeniedError,
     BufferTooShortError,
     DuplicateObjectIdError,
     ForkedError,
@@ -95,6 +96,7 @@ __all__ = [
     "IF_INDEX_MAX",
     "LINK_SPEED_UNKNOWN",
     "NET_LUID_INDEX_MAX",
+    "AccessDeniedError",
     "BufferTooShortError",
     "DuplicateObjectIdError",
     "Event",

@@ -35,8 +35,12 @@ _PRIMITIVES: dict[str, Any] = {
     "uint32_t": ctypes.c_uint32,
     "uint64_t": ctypes.c_uint64,
 }
-#: Opaque in the header; a plain pointer here.
-_OPAQUE = "ndisbridge_session"
+#: Opaque in the header; plain pointers here.
+_OPAQUE = (
+    "ndisbridge_session",
+    "ndisbridge_linux_host",
+    "ndisbridge_linux_monitor",
+)
 
 
 @cache
@@ -93,7 +97,7 @@ def _structures() -> dict[str, Any]:
     found = {}
     for name in ffi.list_types()[0]:
         c_type = ffi.typeof(name)
-        if name != _OPAQUE and c_type.kind in {"struct", "function"}:
+        if name not in _OPAQUE and c_type.kind in {"struct", "function"}:
             found[name] = _convert(c_type)
     return found
 

@@ -88,6 +88,8 @@ class PublishedFields(IntFlag):
     SUPPORTED_STATISTICS = auto()
     ADMIN_STATUS = auto()
     ALIAS = auto()
+    #: Not published, but registered: description, addresses, media.
+    FACTS = auto()
 
 
 @dataclass(frozen=True, slots=True)

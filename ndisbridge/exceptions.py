@@ -58,6 +58,12 @@ class InvalidStateError(
     """The session is closed, or the call came from one of its own hooks."""
 
 
+class AccessDeniedError(
+    NdisError, PermissionError, status=int(lib.NDISBRIDGE_STATUS_ACCESS_DENIED)
+):
+    """The system does not let this process do it."""
+
+
 class DuplicateObjectIdError(
     NdisError, status=int(lib.NDISBRIDGE_STATUS_DUPLICATE_OBJECTID)
 ):

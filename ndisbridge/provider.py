@@ -306,6 +306,33 @@ class Interface:
         """
         self.provider.session._core.publish(self.net_luid, values)
 
+    def replace_information(
+        self,
+        information: InterfaceInformation | None = None,
+        **facts: Any,
+    ) -> None:
+        """
+        Replace the facts that it was registered with: a device that has got
+        another name or address is the same interface.  What is published
+        stays, and so does ``supported_statistics``.
+
+        Args:
+            information: The facts, all of them.
+            facts: Members of :class:`InterfaceInformation`, instead of it.
+
+        Raises:
+            InterfaceNotFoundError: It is not registered any more.
+            InvalidParameterError: A fact is out of range; or the interface
+                would become a filter, or not be one any more.
+        """
+        if information is None:
+            information = InterfaceInformation(**facts)
+        elif facts:
+            information = replace(information, **facts)
+        self.provider.session._core.replace_information(
+            self.net_luid, information.pack(self.interface_guid)
+        )
+
     def query(self, oid: int) -> Any:
         """See :meth:`Session.query`."""
         return self.provider.session.query(self.net_luid, oid)

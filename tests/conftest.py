@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -104,3 +109,157 @@ def session():
 def store_path(tmp_path: Path) -> Path:
     """Where a store may be made."""
     return tmp_path / "store" / "ndis.db"
+
+
+class Running:
+    """A program that runs, and the lines that it writes, as they come."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.said: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=each, daemon=True)
+            for each in (
+                (process.stdout, self.lines.put),
+                (process.stderr, self.said.append),
+            )
+        ]
+        for each in self._readers:
+            each.start()
+
+    @staticmethod
+    def _read(stream: Iterable[str], take: Callable[[str], None]) -> None:
+        for line in stream:
+            take(line)
+
+    def line(self, part: str = "") -> str:
+        """The next line of stdout that has a part."""
+        while True:
+            try:
+                line = self.lines.get(timeout=30)
+            except queue.Empty:
+                pytest.fail(f"no {part!r} in what it writes: {self.said}")
+            if part in line:
+                return line
+
+    def event(self, **members: Any) -> dict[str, Any]:
+        """The next line that is an object with these members."""
+        while True:
+            found = json.loads(self.line("{"))
+            if members.items() <= found.items():
+                return found
+
+    def say(self, part: str) -> str:
+        """The line of stderr that has a part, once it is there."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for line in list(self.said):
+                if part in line:
+                    return line
+            time.sleep(0.02)
+        pytest.fail(f"no {part!r} in {self.said}")
+
+    def end(self, by: int = signal.SIGTERM) -> int:
+        """Its exit code, once a signal has ended it."""
+        self.process.send_signal(by)
+        code = self.process.wait(30)
+        for each in self._readers:
+            each.join()
+        assert not [line for line in self.said if "Traceback" in line]
+        return code
+
+
+class Namespace:
+    """A network namespace that a test has made, with a store to go by."""
+
+    def __init__(self, store: Path) -> None:
+        self.name = f"ndisbridge-test-{uuid.uuid4().hex[:8]}"
+        self.store = store
+        self.environment = {**os.environ, "NDISBRIDGE_STORE": str(store)}
+        self.inside = ["ip", "netns", "exec", self.name]
+        subprocess.run(["ip", "netns", "add", self.name], check=True)
+
+    def ip(self, command: str) -> str:
+        """``ip`` in here; what it prints."""
+        done = subprocess.run(
+            ["ip", "-n", self.name, *command.split()],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout
+
+    def links(self) -> dict[str, Any]:
+        """What ``ip`` says of the links, by name."""
+        found = json.loads(self.ip("-j -d link show"))
+        return {each["ifname"]: each for each in found}
+
+    def run(
+        self, *arguments: str, code: int = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """The command ndisbridge in here, once it has ended with code."""
+        done = subprocess.run(
+            [*self.inside, sys.executable, "-m", "ndisbridge", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self.environment,
+        )
+        assert "Traceback" not in done.stderr
+        assert done.returncode == code, f"{arguments}: {done.stderr}"
+        return done
+
+    def rows(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        """What a command says of interfaces, by name."""
+        done = self.run(*arguments, "-o", "json", code=code)
+        return {row["name"]: row for row in json.loads(done.stdout)}
+
+    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """A program that runs in here."""
+        return subprocess.Popen(
+            [*self.inside, *command],
+            text=True,
+            env=self.environment,
+            **options,
+        )
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str, **env: str) -> Iterator[Running]:
+        """The command ndisbridge while it runs in here."""
+        command = [sys.executable, "-m", "ndisbridge", *arguments]
+        with subprocess.Popen(
+            [*self.inside, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**self.environment, **env},
+        ) as process:
+            try:
+                yield Running(process)
+            finally:
+                process.kill()
+
+
+@pytest.fixture
+def new_namespace(
+    need: Callable[[str], str], store_path: Path
+) -> Iterator[Callable[[], Namespace]]:
+    """Makes network namespaces that share a store."""
+    need("ip")
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    made: list[Namespace] = []
+
+    def make() -> Namespace:
+        try:
+            made.append(Namespace(store_path))
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"no network namespaces here: {error}")
+        return made[-1]
+
+    yield make
+    for each in made:
+        subprocess.run(["ip", "netns", "del", each.name], check=True)

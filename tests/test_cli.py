@@ -308,6 +308,11 @@ def test_usage_errors(arguments: list[str], filled: Path) -> None:
         ["list", "-o", "csv"],
         ["show", "berlin"],
         ["convert", "ethernet_1"],
+        ["stack"],
+        ["stack", "-o", "dot"],
+        ["watch"],
+        ["watch", "-o", "jsonl"],
+        ["list", "--watch"],
         ["--help"],
     ],
 )
@@ -689,6 +694,11 @@ COMMANDS_ON_STORES = [
     ["reserve", "x"],
     ["release", "x", "-y"],
     ["query", "lo", "GEN_ALIAS"],
+    ["set", "lo", "GEN_ALIAS", "x"],
+    ["stack"],
+    ["watch"],
+    ["list", "--watch"],
+    ["adopt", "--follow"],
     ["store", "check"],
     ["store", "stats"],
 ]
@@ -868,7 +878,7 @@ def completed(store: Path, *words: str) -> set[str]:
 
 def test_completion_of_identities(filled: Path, evil: Path) -> None:
     """IDs are completed from the store that is meant, if it can be read."""
-    for command in (["show"], ["release"], ["query"]):
+    for command in (["show"], ["release"], ["query"], ["set"]):
         assert completed(filled, *command, "b") == {"berlin"}
     # The fixtures share one store; what can't be typed is not offered.
     assert "paris" in completed(filled, "show", "")
@@ -883,6 +893,19 @@ def test_completion_of_words(filled: Path) -> None:
     assert "gen_statistics" in completed(filled, "query", "lo", "gen_sta")
     assert "OID_GEN_ALIAS" in completed(filled, "query", "lo", "OID_GEN_A")
     assert "802_3_CURRENT_ADDRESS" in completed(filled, "query", "lo", "802")
+    assert completed(filled, "set", "lo", "gen_a") == {
+        "gen_admin_status",
+        "gen_alias",
+    }
+    status = ["set", "lo", "GEN_ADMIN_STATUS"]
+    assert completed(filled, *status, "") == {"up", "down"}
+    assert completed(filled, *status, "d") == {"down"}
+    assert completed(filled, "set", "lo", "oid_gen_promiscuous_mode", "") == {
+        "on",
+        "off",
+    }
+    assert completed(filled, "adopt", "--removal", "s") == {"shutdown"}
+    assert completed(filled, "stack", "-o", "d") == {"dot"}
     for command in ("list", "reserve"):
         found = completed(filled, command, "--type", "eth")
         assert {"ethernet", "ethernet_csmacd"} <= found

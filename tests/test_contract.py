@@ -269,7 +269,7 @@ def wanted_ctypes(declarations: str, declared: str) -> object:
         return values[kind]
     if "**" in declared or "*const *" in declared or "*" not in declared:
         return "pointer" if kind != "void" or "*" in declared else None
-    if kind in {"void", "ndisbridge_session"}:
+    if kind == "void" or kind in ctypes_api._OPAQUE:
         return ctypes.c_void_p
     if kind == "char":
         return ctypes.c_char_p
@@ -321,6 +321,7 @@ def test_enums_are_the_compiled_ones(declarations: str) -> None:
     """Every enumeration of the header is one of Python's, or one of these."""
     not_in_python = {
         "handler_flags": "NativeHandler(non_blocking=...)",
+        "linux_change_kind": "the follower's own",
         "net_if_compartment_id": "a compartment is a name in Python",
         "net_if_rcv_address_type": "nothing of Python's carries one",
         "oid_size_rule": "the catalog's own",

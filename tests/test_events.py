@@ -166,7 +166,7 @@ def test_initial_and_stack(
 
 @pytest.mark.smoke
 def test_fields_are_the_published_ones() -> None:
-    """PublishedFields has each value of publish() at its bit."""
+    """PublishedFields has each value of publish() at its bit, and facts."""
     names = {
         name.upper(): bit
         for name, (bit, _) in _native._published_names.items()
@@ -175,6 +175,7 @@ def test_fields_are_the_published_ones() -> None:
         name: getattr(_native.lib, f"NDISBRIDGE_PUBLISH_{name}")
         for name in ("ADMIN_STATUS", "ALIAS")
     }
+    names["FACTS"] = _native.lib.NDISBRIDGE_CHANGED_FACTS
     assert {each.name: each.value for each in PublishedFields} == names
     counters = {
         each.name

@@ -115,6 +115,10 @@ def test_wheel(dists: Path, fresh: Path, tmp_path: Path) -> None:
         names = set(archive.namelist())
     assert "ndisbridge/libndisbridge.so" in names
     assert "ndisbridge/include/ndisbridge.h" in names
+    assert any(
+        name.endswith(".data/data/share/man/man1/ndisbridge.1")
+        for name in names
+    )
     assert not any(name.startswith(("tests", "csrc")) for name in names)
     run(fresh, "-m", "pip", "install", "-q", "--no-deps", wheel, cwd=tmp_path)
     assert str(tmp_path) in run(fresh, "-c", PROGRAM, cwd=tmp_path)

@@ -6,14 +6,8 @@ adoption in network namespaces of this test's own.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import fcntl
-import functools
 import json
 import os
-import shutil
-import struct
 import subprocess
 import sys
 import time
@@ -26,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from netns import Namespace, ip, made_namespace
 
 import ndisbridge as ndis
 from ndisbridge.persistence import IdentityRecord
@@ -35,7 +30,7 @@ from ndisbridge.proxy.compartments import (
     CompartmentError,
     current_compartment,
 )
-from ndisbridge.proxy.linux import LinuxHost, LinuxLink, read_links
+from ndisbridge.proxy.linux import LinuxHost, LinuxLink
 from ndisbridge.proxy.recognition import Match, attributes_of, recognise
 
 IF_TYPE_OF_KIND = {
@@ -52,106 +47,14 @@ IF_TYPE_OF_KIND = {
 # Namespaces
 
 
-def _ip(*arguments: str) -> str:
-    done = subprocess.run(
-        ["ip", *arguments], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-@functools.cache
-def _why_not() -> str:
-    """Why there can be no namespaces here; "" if there can."""
-    if shutil.which("ip") is None:
-        return "no ip command (package iproute2)"
-    if os.geteuid() != 0:
-        return "needs root to make network namespaces"
-    name = f"ndistest-{os.getpid()}"
-    try:
-        _ip("netns", "add", name)
-    except RuntimeError as error:
-        return f"no network namespaces: {error}"
-    _ip("netns", "del", name)
-    return ""
-
-
-class Namespace:
-    """A network namespace with an entry in /run/netns."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        _ip("netns", "add", name)
-
-    def ip(self, *arguments: str) -> str:
-        return _ip("-n", self.name, *arguments)
-
-    def add(self, *arguments: str) -> None:
-        """``ip link add``; skips the test if the kernel has no such kind."""
-        try:
-            self.ip("link", "add", "name", *arguments)
-        except RuntimeError as error:
-            if "Unknown device type" in str(error) or "not supported" in str(
-                error
-            ):
-                pytest.skip(f"this kernel has no such link: {error}")
-            raise
-
-    def tuntap(self, name: str, mode: str) -> None:
-        if not os.path.exists("/dev/net/tun"):
-            pytest.skip("no /dev/net/tun")
-        flags = {"tun": 0x1, "tap": 0x2}[mode] | 0x1000  # IFF_NO_PI
-        with self.entered(), open("/dev/net/tun", "rb", buffering=0) as file:
-            request = struct.pack("16sH22x", name.encode(), flags)
-            fcntl.ioctl(file, 0x400454CA, request)  # TUNSETIFF
-            fcntl.ioctl(file, 0x400454CB, 1)  # TUNSETPERSIST
-
-    @contextlib.contextmanager
-    def entered(self) -> Iterator[None]:
-        """This thread is in the namespace meanwhile."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
-        try:
-            assert libc.setns(there, 0x40000000) == 0, ctypes.get_errno()
-            yield
-        finally:
-            assert libc.setns(home, 0x40000000) == 0, ctypes.get_errno()
-            os.close(there)
-            os.close(home)
-
-    def links(self) -> list[LinuxLink]:
-        with self.entered():
-            return read_links()
-
-    def adopt(self, session: ndis.Session) -> dict[str, Any]:
-        """Adopt once and let go again: links by name."""
-        with self.entered(), LinuxHost(session) as host:
-            return {each.name: each for each in host.adopt()}
-
-
-_count = iter(range(1_000_000))
-
-
 @pytest.fixture
 def namespace() -> Iterator[Namespace]:
-    yield from _namespace()
+    yield from made_namespace()
 
 
 @pytest.fixture
 def other_namespace() -> Iterator[Namespace]:
-    yield from _namespace()
-
-
-def _namespace() -> Iterator[Namespace]:
-    if _why_not():
-        pytest.skip(_why_not())
-    made = Namespace(f"ndistest-{os.getpid()}-{next(_count)}")
-    try:
-        yield made
-    finally:
-        _ip("netns", "del", made.name)
+    yield from made_namespace()
 
 
 class CountingStore(SqliteStore):
@@ -204,7 +107,7 @@ def _build_all_kinds(namespace: Namespace) -> None:
     )
 
 
-def test_dump_agrees_with_ip(
+def test_dump_agrees_withip(
     namespace: Namespace, session: ndis.Session
 ) -> None:
     """Every member of a record is what ip prints for the same link."""
@@ -635,13 +538,13 @@ def test_namespace_without_a_name_is_refused(namespace: Namespace) -> None:
     """No name, or two, is an error that says what to do."""
     with namespace.entered():
         alias = namespace.name + "-too"
-        _ip("netns", "attach", alias, str(os.getpid()))
+        ip("netns", "attach", alias, str(os.getpid()))
         try:
             # attach takes the main thread's namespace, which this is.
             with pytest.raises(CompartmentError, match="several names"):
                 current_compartment()
         finally:
-            _ip("netns", "del", alias)
+            ip("netns", "del", alias)
     if os.path.exists("/proc/sys/net/core/netdev_max_backlog"):
         script = (
             "from ndisbridge.proxy.compartments import *\n"

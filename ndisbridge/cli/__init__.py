@@ -19,7 +19,17 @@ except ImportError as error:  # pragma: no cover
     )
 
 from .._native import library_version
-from . import identities, live, store, streams, tools
+from . import (
+    adopting,
+    identities,
+    live,
+    setting,
+    stacking,
+    store,
+    streams,
+    tools,
+    watching,
+)
 from .errors import INTERRUPTED, OK, USAGE, explain
 
 _COMPLETE = "_NDISBRIDGE_COMPLETE"
@@ -27,8 +37,9 @@ _COMPLETE = "_NDISBRIDGE_COMPLETE"
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 not found, 2 usage, 3 store, 70 a fault of "
-    "the command itself.",
+    epilog="Exit codes: 0 done, 1 not found, 2 usage, 3 store, 4 the kernel "
+    "has refused or an ifIndex is in conflict, 70 a fault of the command "
+    "itself.",
 )
 @click.version_option(library_version(), prog_name="ndisbridge")
 def main() -> None:
@@ -41,13 +52,15 @@ def main() -> None:
 
 
 for _command in (
-    identities.adopt,
+    adopting.adopt,
     identities.list_,
     identities.show,
     identities.reserve,
     identities.release,
     live.query,
-    live.stack,
+    setting.set_,
+    stacking.stack,
+    watching.watch,
     tools.convert,
     store.store,
 ):

@@ -13,6 +13,7 @@ import click
 from ..constants import IfType, Oid
 from ..net_luid import NetLuid
 from ..proxy.recognition import NAME
+from ..proxy.settings import SETTABLE
 from .stores import read_store
 
 
@@ -50,8 +51,31 @@ def complete_oid(
     _: click.Context, __: click.Parameter, incomplete: str
 ) -> list[str]:
     """Names of the catalog, in the letters that have been begun with."""
+    return _oids(Oid.__members__, incomplete)
+
+
+def complete_settable(
+    _: click.Context, __: click.Parameter, incomplete: str
+) -> list[str]:
+    """Names of OIDs that can be set, likewise."""
+    return _oids([Oid(each).name for each in SETTABLE], incomplete)
+
+
+def complete_value(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[str]:
+    """Values of the OID that is to be set, if there are few."""
+    name = str(context.params.get("oid", "")).upper().removeprefix("OID_")
+    words = {
+        Oid.GEN_ADMIN_STATUS.name: ("up", "down"),
+        Oid.GEN_PROMISCUOUS_MODE.name: ("on", "off"),
+    }.get(name, ())
+    return _starting(words, incomplete)
+
+
+def _oids(names: Iterable[str], incomplete: str) -> list[str]:
     prefix = "OID_" if incomplete.upper().startswith("OID_") else ""
-    words = [prefix + name.removeprefix("_") for name in Oid.__members__]
+    words = [prefix + name.removeprefix("_") for name in names]
     if incomplete.islower():
         words = [word.lower() for word in words]
     return _starting(words, incomplete)

@@ -17,8 +17,8 @@ from ..persistence import StoreError
 from ..proxy.compartments import CompartmentError
 from .streams import note, printable
 
-#: Exit codes.
-OK, NOT_FOUND, USAGE, STORE = range(4)
+#: Exit codes.  HOST: the kernel has refused, or an ifIndex is in conflict.
+OK, NOT_FOUND, USAGE, STORE, HOST = range(5)
 #: EX_SOFTWARE of <sysexits.h>: a fault of ours, not of the user.
 INTERNAL = 70
 #: What a shell makes of SIGINT.

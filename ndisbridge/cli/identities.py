@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Commands on identities: adopt, list, show, reserve, release.
+Commands on identities: list, show, reserve, release.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from typing import Any
 import click
 
 from ..constants import IfType
+from ..exceptions import NdisError
 from ..net_luid import NetLuid
-from ..proxy.adoption import AdoptionState
 from ..proxy.compartments import current_compartment
-from ..proxy.linux import PROVIDER_NAME, LinuxHost
+from ..proxy.links import read_links
+from ..proxy.linux import PROVIDER_NAME
+from ..proxy.recognition import recognise
+from ..proxy.settings import write_tag
+from ..session import Session
+from .errors import HOST
 from .options import (
     columns_option,
     compartment_option,
@@ -37,65 +42,8 @@ from .output import (
 from .rows import STATUSES, Row, make_row, resolve, rows_of, this_compartment
 from .stores import open_session, own_store, read_store, refuse_absent
 from .streams import note, printable, write
-
-
-@click.command()
-@store_option
-@output_option
-@columns_option
-@compartment_option
-def adopt(
-    store: str | None,
-    output: str,
-    columns: str | None,
-    compartment: str | None,
-) -> None:
-    """Adopt the links of this host, and show them.
-
-    Each link gets a NET_LUID and a GUID that it has again on every later
-    run, whatever it is called then.
-
-    \b
-    Example:
-      ndisbridge adopt
-      ip netns exec blue ndisbridge adopt -o json
-    """
-    chosen = chosen_columns(columns)
-    # Before a store is made for a namespace that is then refused.
-    compartment = current_compartment(compartment)
-    with (
-        open_session(store) as session,
-        LinuxHost(session, compartment=compartment) as host,
-    ):
-        adoption = host.adopt()
-        rows = [
-            make_row(
-                each.record,
-                each.link,
-                each.state.value,
-                str(each.error or ""),
-            )
-            for each in adoption
-        ]
-        path = str(session.store)
-    new = sum(row.state == "new" for row in rows)
-    where = f" of compartment {host.compartment!r}" if host.compartment else ""
-    show_rows(
-        [row.fields() for row in rows],
-        output,
-        chosen,
-        f"{count_of(len(rows), 'link', 'links')}{where}, {new} of them new, "
-        f"in {path}",
-    )
-    for each in adoption:
-        if each.error is not None:
-            note(f"{each.name}: {each.error}")
-        if each.state is AdoptionState.NEW and each.key != each.name:
-            note(
-                f"{each.name}: it has a new identity with the key "
-                f"{each.key!r}: the name is another device's, or was "
-                "reserved with another IfType"
-            )
+from .watching import FORMATS as WATCHED
+from .watching import by_if_index, watch_rows
 
 
 @click.command("list")
@@ -113,6 +61,13 @@ def adopt(
 )
 @click.option("--name", metavar="REGEX", help="Whose name matches.")
 @click.option("--sort", metavar="COLUMN", help="Order by a column.")
+@click.option(
+    "-w",
+    "--watch",
+    is_flag=True,
+    help="Keep it current until an interrupt; with -o jsonl write events, as "
+    "`ndisbridge watch` does.",
+)
 def list_(
     store: str | None,
     output: str,
@@ -123,6 +78,7 @@ def list_(
     status: str | None,
     name: str | None,
     sort: str | None,
+    watch: bool,
 ) -> None:
     """List the identities of the store.
 
@@ -137,19 +93,41 @@ def list_(
     wanted = None if if_type is None else int(parse_type(if_type))
     pattern = None if name is None else _parse_pattern(name)
     field = None if sort is None else sort_field(sort)
+
+    def keep(row: Row) -> bool:
+        return (
+            wanted in {None, row.if_type}
+            and provider in {None, row.provider}
+            and status in {None, row.status}
+            and (pattern is None or pattern.search(row.name) is not None)
+        )
+
+    if watch:
+        if output not in WATCHED:
+            raise click.UsageError(
+                f"-o {output} has an end: --watch takes "
+                + " or ".join(WATCHED)
+            )
+        watch_rows(
+            store,
+            compartment,
+            output,
+            chosen,
+            lambda row: bool(row.net_luid) and keep(row),
+            by_if_index
+            if field is None
+            else lambda rows: sorted(
+                rows, key=lambda row: _sort_key(row, field)
+            ),
+        )
+        return
     with contextlib.closing(read_store(store)) as source:
         rows = rows_of(
             source.identities(provider=provider),
             this_compartment(compartment),
         )
         path = str(source)
-    rows = [
-        row
-        for row in rows
-        if wanted in {None, row.if_type}
-        and status in {None, row.status}
-        and (pattern is None or pattern.search(row.name))
-    ]
+    rows = [row for row in rows if keep(row)]
     if field is not None:
         rows.sort(key=lambda row: _sort_key(row, field))
     show_rows(
@@ -258,10 +236,34 @@ def reserve(
             wanted = has
         identity = owner.identity(key, wanted or IfType.ETHERNET_CSMACD)
         row = make_row(identity.record, None)
+        taken = _taken(row, session) if provider == PROVIDER_NAME else None
     if field is None:
         show_one(row.fields(), output)
     else:
         write(cell("", getattr(row, field)))
+    if taken:
+        note(f"{key}: {taken}")
+        click.get_current_context().exit(HOST)
+
+
+def _taken(row: Row, session: Session) -> str:
+    """What has the ifIndex that was reserved, if anything else has it."""
+    if row.reserved_if_index is None:
+        return ""
+    records = list(session.identities(provider=PROVIDER_NAME))
+    links = read_links()
+    for match in recognise(links, records, row.compartment):
+        if match.link.if_index != row.reserved_if_index:
+            continue
+        if match.record is None or str(NetLuid(match.record.net_luid)) != (
+            row.net_luid
+        ):
+            return (
+                f"the kernel has given the ifIndex {row.if_index} to "
+                f"{match.link.name!r} already: delete that link, or release "
+                "this identity and reserve it again"
+            )
+    return ""
 
 
 @click.command()
@@ -299,4 +301,16 @@ def release(
         elif not yes:
             raise click.UsageError("nobody to ask here: give --yes")
         session.release(record)
+    _untag(record.net_luid)
     note(f"released {row.key} ({row.net_luid})")
+
+
+def _untag(net_luid: int) -> None:
+    """A tag that outlived its identity would pass for the next one's."""
+    with contextlib.suppress(NdisError, OSError):
+        for link in read_links():
+            if link.tagged_net_luid == net_luid:
+                try:
+                    write_tag(link, 0)
+                except OSError as error:
+                    note(f"{link.name}: {error.strerror}")

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 """
-Commands that ask the links of this host: query, stack.
+The command query: what a link of this host answers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import uuid
 from typing import Any
 
 import click
@@ -21,13 +20,9 @@ from ..constants import (
     PauseFunctions,
 )
 from ..exceptions import NdisError
-from ..net_luid import NetLuid
-from ..persistence import (
-    IdentityRecord,
-    StoreNotFoundError,
-)
-from ..proxy.links import LinuxLink, read_links
-from ..proxy.linux import PROVIDER_NAME, LinuxHost
+from ..persistence import StoreNotFoundError
+from ..proxy.links import read_links
+from ..proxy.linux import LinuxHost
 from ..session import Session
 from ..structures import Structure, oid_number
 from .completing import complete_oid
@@ -38,8 +33,8 @@ from .options import (
     output_option,
     store_option,
 )
-from .output import cell, show_one, show_rows
-from .rows import ABSENT, Row, make_row, resolve, rows_of, this_compartment
+from .output import cell, show_one
+from .rows import ABSENT, Row, resolve, rows_of, this_compartment, unknown_row
 from .stores import read_store
 from .streams import write
 
@@ -75,7 +70,8 @@ def _plain(value: Any, name: str = "") -> Any:
     return getattr(value, "name", int(value))
 
 
-def _oid(text: str) -> int:
+def parse_oid(text: str) -> int:
+    """An OID by name or number."""
     with contextlib.suppress(NdisError):
         number = oid_number(text)
         if 0 <= number <= 0xFFFFFFFF:
@@ -83,7 +79,8 @@ def _oid(text: str) -> int:
     raise NotFound(f"there is no OID {text!r}")
 
 
-def _oid_name(number: int) -> str:
+def oid_name(number: int) -> str:
+    """The name of an OID in the catalog, or its number."""
     try:
         return str(Oid(number).name).removeprefix("_")
     except ValueError:
@@ -113,9 +110,9 @@ def query(
     Example:
       ndisbridge query eth0 GEN_STATISTICS
     """
-    number = _oid(oid)
-    name = _oid_name(number)
-    row = _live_row(ident, store, compartment)
+    number = parse_oid(oid)
+    name = oid_name(number)
+    row = live_row(ident, store, compartment)
     if row.status == ABSENT:
         raise NotFound(
             f"{row.key} has no link here: values of interfaces that other "
@@ -140,7 +137,7 @@ def query(
         show_one({"value": value}, output)
 
 
-def _live_row(ident: str, store: str | None, compartment: str | None) -> Row:
+def live_row(ident: str, store: str | None, compartment: str | None) -> Row:
     """
     A row of the store; of a link that the store does not know, if nothing
     that it knows by that name is here.
@@ -154,50 +151,7 @@ def _live_row(ident: str, store: str | None, compartment: str | None) -> Row:
     if row is None or row.status == ABSENT:
         for link in read_links():
             if ident in {link.name, str(link.if_index)}:
-                return _unknown_row(link)
+                return unknown_row(link)
     if row is None:
         raise NotFound(f"no link or identity here is {ident!r}")
     return row
-
-
-def _unknown_row(link: LinuxLink) -> Row:
-    record = IdentityRecord(
-        compartment="",
-        provider=PROVIDER_NAME,
-        key=link.name,
-        net_luid=int(NetLuid.make(link.if_type, 0)),
-        interface_guid=uuid.UUID(int=0),
-    )
-    return make_row(record, link)
-
-
-@click.command()
-@output_option
-def stack(output: str) -> None:
-    """Show what runs on what: the interface stack of this host's links.
-
-    \b
-    Example:
-      ndisbridge stack -o json
-    """
-    with Session() as session, LinuxHost(session, compartment="-") as host:
-        names = {each.if_index: each.name for each in host.adopt()}
-        table: Any = session.if_stack_table().tolist()
-        rows = [
-            {
-                "higher": names.get(higher, ""),
-                "higher_if_index": higher,
-                "lower": names.get(lower, ""),
-                "lower_if_index": lower,
-            }
-            for higher, lower in table
-        ]
-    columns = {
-        "Higher": "higher",
-        "ifIndex": "higher_if_index",
-        "Lower": "lower",
-        "ifIndex ": "lower_if_index",
-    }
-    if output == "csv":
-        columns = {name: name for name in columns.values()}
-    show_rows(rows, output, columns)

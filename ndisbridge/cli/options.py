@@ -6,7 +6,7 @@ Options and arguments that several commands share.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -51,15 +51,21 @@ def store_option(command: _Command) -> _Command:
     )(command)
 
 
-def output_option(command: _Command) -> _Command:
+def output_option_of(
+    formats: Sequence[str], default: str
+) -> Callable[[_Command], _Command]:
     return click.option(
         "-o",
         "--output",
-        type=click.Choice(FORMATS),
-        default="table",
+        type=click.Choice(formats),
+        default=default,
         show_default=True,
         help="How to print it.",
-    )(command)
+    )
+
+
+def output_option(command: _Command) -> _Command:
+    return output_option_of(FORMATS, "table")(command)
 
 
 def columns_option(command: _Command) -> _Command:

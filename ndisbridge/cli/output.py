@@ -199,23 +199,50 @@ def _styled(
     columns: dict[str, str],
     cells: Sequence[Sequence[str]],
 ) -> str:
+    # Not to stdout: rich has its own ideas of what a broken pipe means.
+    text = io.StringIO()
+    Console(
+        file=text, width=_width(), force_terminal=True, highlight=False
+    ).print(_rich_table(rows, columns, cells), crop=False)
+    return text.getvalue().removesuffix("\n")
+
+
+def live_table(
+    rows: Sequence[dict[str, Any]],
+    columns: dict[str, str] | None,
+    marked: Sequence[bool],
+) -> Table:
+    """Rows for a screen; what is marked stands out."""
+    if columns is None:
+        columns, _ = _fitting(rows, _usual_columns(rows))
+    cells = [
+        [cell(field, row.get(field)) for field in columns.values()]
+        for row in rows
+    ]
+    return _rich_table(rows, columns, cells, marked)
+
+
+def _rich_table(
+    rows: Sequence[dict[str, Any]],
+    columns: dict[str, str],
+    cells: Sequence[Sequence[str]],
+    marked: Sequence[bool] = (),
+) -> Table:
     # Plain lines: what is copied from a terminal has no frames in it.
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, field in columns.items():
         table.add_column(
             Text(heading),
-            overflow="fold",
+            overflow="ellipsis" if marked else "fold",
+            no_wrap=bool(marked),
             justify="right" if _to_the_right(field) else "left",
         )
-    for row, texts in zip(rows, cells, strict=True):
-        style = {"UP": "green", "ABSENT": "dim"}.get(row.get("status", ""))
+    for i, (row, texts) in enumerate(zip(rows, cells, strict=True)):
+        style = {"UP": "green", "ABSENT": "dim"}.get(row.get("status", ""), "")
+        if i < len(marked) and marked[i]:
+            style += " reverse"
         table.add_row(*map(Text, texts), style=style)
-    # Not to stdout: rich has its own ideas of what a broken pipe means.
-    text = io.StringIO()
-    Console(
-        file=text, width=_width(), force_terminal=True, highlight=False
-    ).print(table, crop=False)
-    return text.getvalue().removesuffix("\n")
+    return table
 
 
 def count_of(number: int, one: str, many: str) -> str:

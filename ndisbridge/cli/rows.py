@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..constants import IfOperStatus
 from ..exceptions import InvalidParameterError, NdisError
 from ..net_luid import NetLuid
-from ..persistence import (
-    IdentityRecord,
-)
+from ..persistence import IdentityRecord, StoreNotFoundError
+from ..proxy.adoption import AdoptionState, IfIndexConflictError
 from ..proxy.compartments import CompartmentError, current_compartment
 from ..proxy.links import LinuxLink, read_links
 from ..proxy.linux import PROVIDER_NAME
-from ..proxy.recognition import compartment_of, recognise
+from ..proxy.recognition import Match, compartment_of, recognise
 from .errors import NotFound
+from .stores import read_store
 from .streams import note
 
 #: Status of an identity that has no link here.
@@ -42,6 +42,8 @@ class Row:
     name: str
     description: str
     if_index: int
+    #: What the kernel should give its link; None: whatever it likes.
+    reserved_if_index: int | None
     status: str
     admin_status: str
     mac_address: str
@@ -65,7 +67,24 @@ class Row:
     error: str
 
     def fields(self) -> dict[str, Any]:
-        return asdict(self)
+        # Quicker than asdict(), which copies what is in it.
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    def without_link(self) -> Row:
+        """It once its link is gone."""
+        return replace(
+            self,
+            status=ABSENT,
+            admin_status="",
+            mac_address="",
+            link_speed=None,
+            mtu=None,
+            state="",
+            error="",
+        )
+
+
+_FIELDS = tuple(Row.__dataclass_fields__)
 
 
 def make_row(
@@ -82,6 +101,7 @@ def make_row(
         description=(link.kind if link else record.attributes.get("kind", ""))
         or net_luid.if_type.name.lower(),
         if_index=link.if_index if link else record.if_index,
+        reserved_if_index=record.if_index if record.if_index_owned else None,
         status=link.oper_status.name if link else ABSENT,
         admin_status=link.admin_status.name if link else "",
         mac_address=link.address.hex(":") if link else "",
@@ -130,14 +150,86 @@ def rows_of(
     """
     links: dict[int, LinuxLink] = {}
     if compartment is not None:
-        mine = [each for each in records if each.provider == PROVIDER_NAME]
         try:
-            for match in recognise(read_links(), mine, compartment):
+            for match in _matches(read_links(), records, compartment):
                 if match.record is not None:
                     links[match.record.net_luid] = match.link
         except (OSError, NdisError) as problem:
             note(f"{_UNMATCHED}: {problem}")
-    return [make_row(each, links.get(each.net_luid)) for each in records]
+    owners = owners_of(records)
+    return [row_of(each, links.get(each.net_luid), owners) for each in records]
+
+
+def rows_of_links(
+    links: Sequence[LinuxLink], store: str | None, compartment: str | None
+) -> list[Row]:
+    """
+    Rows of links, with their identities as the store has them; without any
+    for those that it does not know, or if there is no store yet.
+    """
+    records: Sequence[IdentityRecord] = ()
+    if compartment is not None:
+        with (
+            contextlib.suppress(StoreNotFoundError),
+            contextlib.closing(read_store(store)) as source,
+        ):
+            records = source.identities()
+    owners = owners_of(records)
+    return [
+        unknown_row(match.link)
+        if match.record is None
+        else row_of(match.record, match.link, owners)
+        for match in _matches(links, records, compartment or "")
+    ]
+
+
+def _matches(
+    links: Sequence[LinuxLink],
+    records: Sequence[IdentityRecord],
+    compartment: str,
+) -> list[Match]:
+    mine = [each for each in records if each.provider == PROVIDER_NAME]
+    return recognise(links, mine, compartment)
+
+
+def owners_of(records: Iterable[IdentityRecord]) -> dict[int, IdentityRecord]:
+    """Identities that have an ifIndex for their own, by that."""
+    return {each.if_index: each for each in records if each.if_index_owned}
+
+
+def row_of(
+    record: IdentityRecord,
+    link: LinuxLink | None,
+    owners: Mapping[int, IdentityRecord],
+) -> Row:
+    """The row of an identity, and what its link's ifIndex is in conflict
+    with, by the owners of all."""
+    if link is not None:
+        owner = owners.get(link.if_index, record)
+        if owner.net_luid != record.net_luid:
+            error = IfIndexConflictError(link.if_index, owner)
+            return make_row(
+                record, link, AdoptionState.CONFLICT.value, str(error)
+            )
+    return make_row(record, link)
+
+
+def unknown_row(link: LinuxLink) -> Row:
+    """The row of a link without an identity: what would be its own is ""."""
+    record = IdentityRecord(
+        compartment="",
+        provider=PROVIDER_NAME,
+        key=link.name,
+        net_luid=int(NetLuid.make(link.if_type, 0)),
+        interface_guid=uuid.UUID(int=0),
+        persistent=False,
+    )
+    return replace(
+        make_row(record, link, "unknown"),
+        net_luid="",
+        net_luid_name="",
+        interface_guid="",
+    )
 
 
 def resolve(rows: Sequence[Row], text: str, compartment: str | None) -> Row:

@@ -49,9 +49,12 @@ def printable(value: object) -> str:
     A text for people: what is not printable is escaped.  Names are anybody's
     to choose, and must not move the cursor or make up lines.
     """
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
     text = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in str(value)
+        for each in text
     )
     # Here, not when it is written: columns are as wide as what is shown.
     return text.encode(encoding(), "backslashreplace").decode(encoding())

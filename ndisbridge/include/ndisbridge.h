@@ -83,6 +83,9 @@ enum ndisbridge_status_code {
     /** The session is closed, or the call came from a hook
      *  (0xC0000184). */
     NDISBRIDGE_STATUS_INVALID_STATE = -1073741436,
+    /** The system does not let this process do it, such as the kernel a
+     *  setting of a link (0xC0000022). */
+    NDISBRIDGE_STATUS_ACCESS_DENIED = -1073741790,
     /** The NET_LUID is registered already (0xC000022A). */
     NDISBRIDGE_STATUS_DUPLICATE_OBJECTID = -1073741270,
     /** A buffer length that the OID does not allow (0xC0010014). */
@@ -378,7 +381,8 @@ enum ndisbridge_oid {
     NDISBRIDGE_OID_GEN_MEDIA_IN_USE = 0x00010104,
     /** Greatest lookahead that the driver can give.  ULONG, bytes; query. */
     NDISBRIDGE_OID_GEN_MAXIMUM_LOOKAHEAD = 0x00010105,
-    /** Greatest payload, without link header.  ULONG, bytes; query; ifMtu. */
+    /** Greatest payload, without link header.  ULONG, bytes; query;
+     *  settable by an extension of NDIS; ifMtu. */
     NDISBRIDGE_OID_GEN_MAXIMUM_FRAME_SIZE = 0x00010106,
     /** Greatest link speed as NDIS 5 has it.  ULONG, 100 bit/s; query. */
     NDISBRIDGE_OID_GEN_LINK_SPEED = 0x00010107,
@@ -474,7 +478,7 @@ enum ndisbridge_oid {
     /** Header-data split in use.  Bytes; query. */
     NDISBRIDGE_OID_GEN_HD_SPLIT_CURRENT_CONFIG = 0x00010220,
     /** TRUE if all packets on the wire are accepted.  BOOLEAN; query;
-     *  ifPromiscuousMode. */
+     *  settable by an extension of NDIS; ifPromiscuousMode. */
     NDISBRIDGE_OID_GEN_PROMISCUOUS_MODE = 0x00010280,
     /** When the operational status was entered, since machine start.
      *  ULONG64, ms; query; ifLastChange. */
@@ -497,9 +501,10 @@ enum ndisbridge_oid {
      *  NDIS_INTERFACE_INFORMATION; query. */
     NDISBRIDGE_OID_GEN_INTERFACE_INFO = 0x00010287,
     /** Status that the administrator asked for.  NET_IF_ADMIN_STATUS;
-     *  query; ifAdminStatus. */
+     *  query; settable by an extension of NDIS; ifAdminStatus. */
     NDISBRIDGE_OID_GEN_ADMIN_STATUS = 0x00010288,
-    /** Alias of the interface.  IF_COUNTED_STRING; query; ifAlias. */
+    /** Alias of the interface.  IF_COUNTED_STRING; query; settable by an
+     *  extension of NDIS; ifAlias. */
     NDISBRIDGE_OID_GEN_ALIAS = 0x00010289,
     /** Media connect state.  NET_IF_MEDIA_CONNECT_STATE; query. */
     NDISBRIDGE_OID_GEN_MEDIA_CONNECT_STATUS_EX = 0x0001028A,
@@ -1732,6 +1737,27 @@ ndisbridge_status ndisbridge_register_interfaces(
     uint32_t information_stride, void *const *provider_if_contexts,
     uint32_t count);
 
+/** Replaces the facts that an interface was registered with: a device that
+ *  has got another name or address is the same interface.  All of
+ *  information is taken but supported_statistics; what is published stays.
+ *
+ *  @param net_luid            NET_LUID of a registered interface
+ *  @param information         as for the registration; interface_guid and
+ *                             NDISBRIDGE_NIIF_FILTER_INTERFACE stay
+ *  @param information_length  bytes of information with what follows it
+ *
+ *  @retval INTERFACE_NOT_FOUND  not registered
+ *  @retval INVALID_PARAMETER    a member has no such value, or may not change
+ *  @retval NOT_SUPPORTED        unknown revision of information
+ *
+ *  Threads:      any thread; readers never see half of it.
+ *  Counterpart:  none: NDIS keeps NET_IF_INFORMATION until deregistration.
+ */
+ndisbridge_status ndisbridge_replace_interface_information(
+    ndisbridge_session *session, ndisbridge_net_luid net_luid,
+    const ndisbridge_net_if_information *information,
+    uint32_t information_length);
+
 /** Deregisters an interface: refuses new readers, waits for the handlers
  *  that run for it, drops its stack rows, frees its ifIndex.  The NET_LUID
  *  stays allocated or retained.
@@ -2095,6 +2121,9 @@ typedef uint64_t ndisbridge_subscription;
 /** Bits of ndisbridge_published.fields that are counters: a publication in
  *  which nothing else changes is no event. */
 #define NDISBRIDGE_PUBLISH_STATISTICS 0x3FFFF800
+/** Bit of ndisbridge_event.changed: the facts of the registration were
+ *  replaced by others. */
+#define NDISBRIDGE_CHANGED_FACTS 0x400000000
 /** Greatest capacity of a subscription. */
 #define NDISBRIDGE_SUBSCRIPTION_CAPACITY_MAX 0x100000
 
@@ -2236,13 +2265,18 @@ enum ndisbridge_oid_size_rule {
     NDISBRIDGE_OID_SIZE_ARRAY = 4            /* a multiple of size */
 };
 
+/** Bit of access: NDIS has no set of this OID, but a provider here may take
+ *  one, as that of a Linux host does. */
+#define NDISBRIDGE_OID_ACCESS_SETTABLE 4
+
 /** What the library knows of an OID. */
 typedef struct ndisbridge_oid_description {
     uint32_t oid;
     uint32_t size;       /* bytes: fixed, or of one array member */
     uint32_t size_rule;  /* ndisbridge_oid_size_rule */
     uint32_t type;       /* ndisbridge_oid_type */
-    uint32_t access;     /* 1 query, 2 set, 3 both */
+    uint32_t access;     /* 1 query, 2 set, 3 both; and
+                          * NDISBRIDGE_OID_ACCESS_SETTABLE */
     const char *name;    /* without "OID_", such as "GEN_ALIAS" */
     const char *type_name;  /* NDIS type of an enumeration or a structure,
                              * such as "NET_IF_OPER_STATUS", or "" */
@@ -2310,11 +2344,178 @@ typedef struct ndisbridge_linux_link {
  *  @retval NOT_SUPPORTED     this is not Linux
  *
  *  Threads:      any thread.
- *  Cost:         one socket, 64 KiB of stack.
+ *  Cost:         two sockets, 64 KiB of stack.
  *  Counterpart:  none.
  */
 ndisbridge_status ndisbridge_get_linux_links(
     ndisbridge_linux_link *links, uint32_t *count, int32_t *error_number);
+
+/** The links of one network namespace, from wherever a thread is later. */
+typedef struct ndisbridge_linux_host ndisbridge_linux_host;
+
+/** Opens the network namespace that the calling thread is in.
+ *
+ *  @param[out] host          NULL on failure
+ *  @param[out] error_number  errno of a failure; may be NULL
+ *
+ *  @retval RESOURCES      no memory, or no descriptor is left
+ *  @retval NOT_SUPPORTED  this is not Linux
+ *  @retval other          as error_number says
+ *
+ *  Ownership:    ndisbridge_close_linux_host() ends it.  A child of fork()
+ *                must not use it: its answers would be the parent's.
+ *  Threads:      any thread.
+ */
+ndisbridge_status ndisbridge_open_linux_host(
+    ndisbridge_linux_host **host, int32_t *error_number);
+
+/** Closes it; NULL is allowed.  Nothing else may be using it. */
+void ndisbridge_close_linux_host(ndisbridge_linux_host *host);
+
+/** ndisbridge_get_linux_links() of a host.
+ *  Threads: any thread; one after the other. */
+ndisbridge_status ndisbridge_read_linux_links(
+    ndisbridge_linux_host *host, ndisbridge_linux_link *links,
+    uint32_t *count, int32_t *error_number);
+
+/** Reads one link of a host.
+ *
+ *  @retval INTERFACE_NOT_FOUND  no link has the ifIndex
+ *  @retval other                as error_number says
+ *
+ *  Threads: any thread; one after the other. */
+ndisbridge_status ndisbridge_read_linux_link(
+    ndisbridge_linux_host *host, ndisbridge_linux_link *link,
+    uint32_t if_index, int32_t *error_number);
+
+/** Sets an OID of a link in the kernel.  NDIS has no such sets; in RFC 2863
+ *  the first three are read-write, and ifMtu is read-only.
+ *
+ *  - OID_GEN_ADMIN_STATUS: up or down (`ip link set up`).
+ *  - OID_GEN_ALIAS: ifAlias (`ip link set alias`), at most 255 bytes of
+ *    UTF-8.
+ *  - OID_GEN_PROMISCUOUS_MODE: the administrator's own wish (`ip link set
+ *    promisc`).  The kernel counts who wants all packets: after a set to
+ *    FALSE a link is promiscuous as long as somebody else wants it, such as
+ *    a bridge that it is a port of.
+ *  - OID_GEN_MAXIMUM_FRAME_SIZE: the MTU (`ip link set mtu`), in bytes.
+ *
+ *  @param      if_index      the kernel's
+ *  @param      input         the OID's value, as the catalog says
+ *  @param[out] error_number  errno of the kernel's refusal; may be NULL,
+ *                            and stays what it is if nobody was asked
+ *
+ *  @retval NOT_SUPPORTED        another OID or value; EOPNOTSUPP
+ *  @retval INVALID_LENGTH       not the size of the OID
+ *  @retval INVALID_PARAMETER    not a value of the OID; EINVAL, ERANGE
+ *  @retval ACCESS_DENIED        EPERM, EACCES: CAP_NET_ADMIN is missing
+ *  @retval INTERFACE_NOT_FOUND  ENODEV
+ *  @retval IN_USE               EBUSY
+ *  @retval RESOURCES            ENOMEM, ENOBUFS
+ *  @retval FAILURE              any other errno
+ *
+ *  Threads:      any thread; one after the other.
+ *  Counterpart:  IF_SET_OBJECT.
+ */
+ndisbridge_status ndisbridge_set_linux_link(
+    ndisbridge_linux_host *host, uint32_t if_index, uint32_t oid,
+    const void *input, uint32_t length, int32_t *error_number);
+
+/** Gives a link of a host an altname that
+ *  carries its NET_LUID, "ndis-luid-" and 16 hexadecimal digits: it goes with
+ *  the link through renames and moves to other namespaces, until the link is
+ *  deleted.  ndisbridge_get_linux_links() tells it as tagged_net_luid.
+ *
+ *  @param[in]  if_index      of the link
+ *  @param[in]  net_luid      to write; 0 only takes previous off
+ *  @param[in]  previous      tag to take off once that is done; 0 for none
+ *  @param[out] error_number  errno of a failure; may be NULL
+ *
+ *  @retval FAILURE            the kernel refused: EPERM without CAP_NET_ADMIN,
+ *                             ENODEV without such a link, EEXIST if a link
+ *                             of the namespace has the tag, EOPNOTSUPP
+ *                             before Linux 5.5; what was taken off stays
+ *                             off, what was written stays
+ *  @retval INVALID_PARAMETER  no ifIndex, or no NET_LUID
+ *  @retval NOT_SUPPORTED      this is not Linux
+ *
+ *  Threads:      any thread; one after the other.
+ *  Counterpart:  none.
+ */
+ndisbridge_status ndisbridge_tag_linux_link(
+    ndisbridge_linux_host *host, uint32_t if_index,
+    uint64_t net_luid, uint64_t previous, int32_t *error_number);
+
+enum ndisbridge_linux_change_kind {
+    /** A link has come, or has changed: link is what it is now. */
+    NDISBRIDGE_LINUX_CHANGE_LINK = 1,
+    /** A link has gone from the namespace: link has its ifIndex and its
+     *  name, and nothing else. */
+    NDISBRIDGE_LINUX_CHANGE_GONE = 2,
+    /** Changes were lost: read all links now.  link is all zero. */
+    NDISBRIDGE_LINUX_CHANGE_RESYNC = 3
+};
+
+/** What has happened to a link. */
+typedef struct ndisbridge_linux_change {
+    uint32_t kind;  /* ndisbridge_linux_change_kind */
+    uint32_t reserved;
+    ndisbridge_linux_link link;
+} ndisbridge_linux_change;
+
+/** Hears of every change of a network namespace's links. */
+typedef struct ndisbridge_linux_monitor ndisbridge_linux_monitor;
+
+/** Opens a monitor of the network namespace that the calling thread is in.
+ *  Every change after this is told; read the links once after it.
+ *
+ *  @param[out] monitor         NULL on failure
+ *  @param      receive_buffer  bytes of changes that the kernel keeps until
+ *                              they are taken, some KiB each; 0: 64 MiB.
+ *                              Without CAP_NET_ADMIN no more than
+ *                              net.core.rmem_max.  Memory follows use.
+ *  @param[out] error_number    errno of a failure; may be NULL
+ *
+ *  Statuses, Ownership, Threads: as for ndisbridge_open_linux_host().
+ */
+ndisbridge_status ndisbridge_open_linux_monitor(
+    ndisbridge_linux_monitor **monitor, uint32_t receive_buffer,
+    int32_t *error_number);
+
+/** Closes it; NULL is allowed.  Nothing else may be using it. */
+void ndisbridge_close_linux_monitor(ndisbridge_linux_monitor *monitor);
+
+/** The descriptor that is readable when there are changes, for poll(); the
+ *  monitor's own.  -1 without a monitor.  Threads: any thread. */
+int32_t ndisbridge_linux_monitor_fd(const ndisbridge_linux_monitor *monitor);
+
+/** Waits for changes, and takes those that are there, in their order.
+ *
+ *  @param[out]    changes       up to *count changes
+ *  @param[in,out] count         in: changes that fit, 1 or more; out: taken
+ *  @param         timeout_ms    ms to wait for the first one;
+ *                               0xFFFFFFFF: for ever
+ *  @param[out]    error_number  errno of a failure; may be NULL
+ *
+ *  Once a reader was too slow, or anything could not be read, what is queued
+ *  is dropped, and the only change is one of kind RESYNC: a read of all
+ *  links that begins after it misses nothing.
+ *
+ *  Speed and duplex are published by the last change of a link only; they
+ *  are asked for here, and what sets them alone is not told.  Changes of
+ *  counters are not told; they come along.
+ *
+ *  @retval TIMEOUT  none came in time
+ *  @retval FAILURE  the socket failed, as error_number says: open another
+ *
+ *  Threads:      one at a time for a monitor.
+ *  Cost:         a message of the kernel, and some 10 us for each link to
+ *                ask for its details; 64 KiB of stack.
+ *  Counterpart:  NotifyIpInterfaceChange.
+ */
+ndisbridge_status ndisbridge_next_linux_changes(
+    ndisbridge_linux_monitor *monitor, ndisbridge_linux_change *changes,
+    uint32_t *count, uint32_t timeout_ms, int32_t *error_number);
 
 /* cffi: end */
 

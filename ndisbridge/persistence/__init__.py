@@ -127,6 +127,11 @@ class Store(Protocol):
     the number of its blocks: then a session says who has them when none is
     left.
 
+    A store may have ``identities_stamp()`` too, which answers something
+    that differs from what it answered before if an identity has been made,
+    changed or released since (marks of use do not count): then who has read
+    them all need not read them again.
+
     A store may have ``watch()`` too, which answers an
     :class:`IdentityWatch`: then the subscribers of a session are told of
     what any process does to the store's identities.

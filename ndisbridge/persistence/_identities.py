@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 
 from . import _rows
+from ._damage import reading
 from ._pages import SqlitePages
 from ._rows import signed
 from .errors import (
@@ -119,6 +120,16 @@ class SqliteIdentities(SqlitePages):
                 compartment,
                 provider,
             )
+
+    def identities_stamp(self) -> tuple[int, int]:
+        """Their root: as long as it is the same, so are they."""
+        with self._reading():
+            rows = self._connection.execute(
+                "SELECT identities, identity_sum FROM root"
+            )
+            with reading(self.path):
+                ((count, total),) = rows
+            return count, total
 
     def _find_many(
         self, net_luids: Sequence[int]
@@ -353,10 +364,14 @@ class SqliteIdentities(SqlitePages):
     def _holder(self, net_luid: int) -> SessionInfo | None:
         return self._session(self._one(_HOLDER, signed(net_luid)))
 
-    def _confirm_one(self, net_luid: int, if_index: int) -> None:
-        holder = self._holder(net_luid)
-        if holder is not None and holder.session_id != self.session_id:
-            self._refuse_holder(net_luid, holder, f"0x{net_luid:016x}")
+    def _confirm_one(
+        self, net_luid: int, if_index: int, mark: int | None
+    ) -> None:
+        """mark: the session that the row in_use has, if there is one."""
+        if mark is not None and mark != self.session_id:
+            self._refuse_holder(
+                net_luid, self._session(mark), f"0x{net_luid:016x}"
+            )
         row = self._rows(
             "SELECT if_index, if_index_owned, owner, key FROM identities "
             "WHERE net_luid = ?",

@@ -166,8 +166,10 @@ class SqliteStore(SqliteContents):
     ) -> None:
         """As :meth:`Store.confirm`.  Not flushed."""
         with self._writing(durable=False):
+            marks = self._holders([signed(each) for each in net_luids])
             for net_luid, if_index in zip(net_luids, if_indexes, strict=True):
-                self._confirm_one(net_luid, if_index)
+                mark = marks.get(signed(net_luid))
+                self._confirm_one(net_luid, if_index, mark)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO in_use VALUES(?, ?)",
                 [(signed(each), self.session_id) for each in net_luids],

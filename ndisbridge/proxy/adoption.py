@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import overload
 
 from ..net_luid import NetLuid
-from ..persistence import IdentityRecord
+from ..persistence import IdentityConflictError, IdentityRecord
 from ..provider import Interface
 from .links import LinuxLink
 from .recognition import Match
@@ -27,6 +27,30 @@ class AdoptionState(enum.Enum):
     RENAMED = "renamed"
     #: Known by its tag, from another compartment.
     MOVED = "moved"
+    #: Its ifIndex is reserved for another identity: it is not registered.
+    CONFLICT = "conflict"
+
+
+class IfIndexConflictError(IdentityConflictError):
+    """
+    The kernel has given a link an ifIndex that is reserved for something
+    else.  Registered under it, the link would pass for that.
+
+    Attributes:
+        owner: The identity that has the ifIndex for its own.
+    """
+
+    def __init__(
+        self, if_index: int, owner: IdentityRecord, store: str = ""
+    ) -> None:
+        # Without the store's name, for it is the link that is wrong.
+        super().__init__(
+            f"its ifIndex {if_index} is reserved for {owner.key!r} of "
+            f"{owner.provider!r} ({NetLuid(owner.net_luid)}): create it "
+            "under another ifIndex, or release that identity"
+        )
+        self.store = store
+        self.owner = owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +63,13 @@ class AdoptedLink:
     state: AdoptionState
     #: Registered here; None if it could not be, for the reason in error.
     interface: Interface | None
-    #: IdentityInUseError if another process has it registered.
+    #: IdentityInUseError if another process has it registered,
+    #: IfIndexConflictError if its ifIndex is another one's.
     error: Exception | None = None
     #: Name last seen, if it is another one now.
     previous_name: str = ""
+    #: Why its tag could not be written, if that was asked for.
+    tag_error: OSError | None = None
 
     @property
     def name(self) -> str:
@@ -63,6 +90,14 @@ class AdoptedLink:
     def interface_guid(self) -> uuid.UUID:
         """The interface GUID, for ever."""
         return self.record.interface_guid
+
+    @property
+    def reserved_if_index(self) -> int | None:
+        """
+        The ifIndex that is reserved for it, under which the kernel should
+        create it; None if there is none.
+        """
+        return self.record.if_index if self.record.if_index_owned else None
 
     @property
     def key(self) -> str:
@@ -108,8 +143,10 @@ class Adoption(Sequence[AdoptedLink]):
         return iter(self._links)
 
 
-def state_of(match: Match) -> AdoptionState:
-    """What a match says of its link."""
+def state_of(match: Match, error: object = None) -> AdoptionState:
+    """What a match, and what came of it, says of its link."""
+    if isinstance(error, IfIndexConflictError):
+        return AdoptionState.CONFLICT
     if match.record is None:
         return AdoptionState.NEW
     if match.moved:

@@ -85,6 +85,14 @@ def current_compartment(name: str | None = None) -> str:
     )
 
 
+def namespace_of_thread() -> tuple[int, int] | None:
+    """
+    Device and inode number of the calling thread's network namespace; None
+    where they can't be seen.
+    """
+    return _identity_of(_OURS)
+
+
 def names_of_namespace(identity: tuple[int, int]) -> list[str]:
     """Names in ``/run/netns`` of a namespace, by device and inode number."""
     try:

@@ -7,45 +7,60 @@ registered under the kernel's ifIndex with its values published.
         with LinuxHost(session) as host:
             for adopted in host.adopt():
                 print(adopted.name, adopted.net_luid, adopted.state.value)
+
+:meth:`LinuxHost.follow` keeps them so; see
+:mod:`ndisbridge.proxy.following`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from .. import _native
+from .._native_linux import LinuxHandle, LinuxLinks
+from ..constants import Oid
 from ..exceptions import (
     InterfaceNotFoundError,
+    InUseError,
+    InvalidParameterError,
     NdisError,
-    StackLoopError,
+    NotSupportedError,
 )
-from ..net_luid import NetLuid
 from ..persistence import (
     IdentityConflictError,
-    IdentityExistsError,
     IdentityInUseError,
     IdentityRecord,
     NotRetainedError,
-    StoreUncertainError,
 )
-from ..persistence.records import SessionInfo
 from ..provider import Identity, Interface, InterfaceInformation, Provider
 from ..session import Session
-from .adoption import AdoptedLink, Adoption, AdoptionState, state_of
-from .compartments import CompartmentError, current_compartment
+from ..structures import encode
+from .adoption import (
+    AdoptedLink,
+    Adoption,
+    AdoptionState,
+    IfIndexConflictError,
+    state_of,
+)
+from .compartments import (
+    CompartmentError,
+    current_compartment,
+    namespace_of_thread,
+)
+from .following import Follower, Removal
+from .identities import LinkIdentities
 from .links import (
     LinuxLink,
-    decode_links,
+    decode_link,
     information_of,
     read_links,
-    stack_rows,
 )
-from .recognition import Match, attributes_of, recognise
+from .settings import SETTABLE
+from .stacking import LinkStack
 
 __all__ = [
     "PROVIDER_NAME",
@@ -53,6 +68,8 @@ __all__ = [
     "Adoption",
     "AdoptionState",
     "CompartmentError",
+    "Follower",
+    "IfIndexConflictError",
     "LinuxHost",
     "LinuxLink",
     "current_compartment",
@@ -62,11 +79,31 @@ __all__ = [
 #: Name of the provider that the host's links belong to.
 PROVIDER_NAME = "linux"
 
-# Two processes may adopt one namespace at once; the second try sees what the
-# other one has made.
-_ATTEMPTS = 5
 # What a store says of one identity, as opposed to what is wrong with it.
 _REFUSED = (IdentityInUseError, IdentityConflictError, NotRetainedError)
+
+
+@dataclass(slots=True)
+class _Held:
+    """A link that is registered."""
+
+    adopted: AdoptedLink
+    interface: Interface
+    #: Of its record, as it was when it was last looked at.
+    fingerprint: int
+
+    @property
+    def net_luid(self) -> int:
+        return self.adopted.record.net_luid
+
+    @property
+    def if_index(self) -> int:
+        return self.adopted.link.if_index
+
+    @property
+    def needs_alias(self) -> bool:
+        """An alias of the store's stands in where the kernel has none."""
+        return bool(self.adopted.record.alias) and not self.adopted.link.alias
 
 
 class LinuxHost:
@@ -77,27 +114,51 @@ class LinuxHost:
         session: Where to register them.
         compartment: Name of the namespace; by default the calling thread's,
             see :func:`~ndisbridge.proxy.compartments.current_compartment`.
+        tag: Write each link's NET_LUID onto it, as an altname in the place
+            of an older one, so that it is recognised wherever it goes.
 
     Raises:
         CompartmentError: The namespace has no name that would outlive it.
+        OSError: The kernel gives no access to its links.
 
     A context manager: leaving it deregisters the links; their identities
-    stay.  One thread at a time may call it.  :meth:`adopt` reads the network
-    namespace that its thread is in: call it where the host was made.
+    stay.  Any thread may call it, one after the other, and it stays with the
+    network namespace that it was made in, whichever they are in.
+
+    Its interfaces take sets, which go to the kernel (an extension of NDIS):
+    GEN_ADMIN_STATUS (up, down), GEN_ALIAS, GEN_PROMISCUOUS_MODE and
+    GEN_MAXIMUM_FRAME_SIZE, the MTU.  What the kernel refuses raises the
+    status that its errno stands for, AccessDeniedError without
+    CAP_NET_ADMIN.  An alias is kept in the store, too.
     """
 
     def __init__(
-        self, session: Session, *, compartment: str | None = None
+        self,
+        session: Session,
+        *,
+        compartment: str | None = None,
+        tag: bool = False,
     ) -> None:
         self.session = session
+        self.tag = tag
         self.compartment = current_compartment(compartment)
+        self._handle = LinuxHandle()
+        self._namespace = namespace_of_thread()
         self.provider: Provider = session.register_provider(
-            PROVIDER_NAME, compartment=self.compartment
+            PROVIDER_NAME, _Settings(self), compartment=self.compartment
         )
-        self._registered: dict[
-            int, tuple[Interface, InterfaceInformation]
-        ] = {}
-        self._rows: set[tuple[int, int]] = set()
+        self._identities = LinkIdentities(
+            session, PROVIDER_NAME, self.compartment
+        )
+        self._stack = LinkStack(session)
+        # Registered links by ifIndex, and their ifIndexes by NET_LUID.
+        self._held: dict[int, _Held] = {}
+        self._if_indexes: dict[int, int] = {}
+        # Deregistered, and to be removed once the store lets them be.
+        self._going: dict[int, Interface] = {}
+        self._followers: list[Follower] = []
+        # Never held by a handler: deregistering waits for those.
+        self._lock = threading.RLock()
 
     def adopt(self) -> Adoption:
         """
@@ -114,173 +175,327 @@ class LinuxHost:
                 nothing new is durable.
 
         All new identities become durable in one transaction before the first
-        of them is registered; what has changed of known ones follows in a
-        second.  An adoption that finds nothing new or changed writes
-        nothing but in-use marks.
+        of them is registered; what has changed of known ones goes into the
+        same.  An adoption that finds nothing new or changed writes nothing
+        but in-use marks.
         """
-        raw = _native.linux_links()
-        links = decode_links(raw)
-        matches, records = self._settle(links)
+        with self._lock:
+            links = self._handle.links()
+            adopted, loops = self._take_all(links, scan=True)
+        return Adoption(self.compartment, adopted, loops)
+
+    def adopted(self) -> list[AdoptedLink]:
+        """The links that are registered now, as last adopted or followed."""
+        with self._lock:
+            return [held.adopted for held in self._held.values()]
+
+    def refresh(self) -> int:
+        """
+        Publish the values of all registered links as they are now, counters
+        too, from one dump: how many links.
+
+        Raises:
+            OSError: The kernel did not tell the links.
+        """
+        with self._lock:
+            links = self._handle.links()
+            return self._publish(links)
+
+    def follow(
+        self,
+        *,
+        removal: Removal = "deregister",
+        refresh_interval: float | None = 10.0,
+        receive_buffer: int = 0,
+    ) -> Follower:
+        """
+        Adopt all links, and keep them up to date from then on, on a thread
+        of its own, until the :class:`Follower` is closed.
+
+        Args: as for :class:`Follower`.
+        """
+        follower = Follower(
+            self,
+            removal=removal,
+            refresh_interval=refresh_interval,
+            receive_buffer=receive_buffer,
+        )
+        follower.start()
+        return follower
+
+    # -- all links, or some
+
+    def _take_all(
+        self,
+        links: LinuxLinks,
+        *,
+        scan: bool,
+        continuing: bool = False,
+        removal: Removal = "deregister",
+    ) -> tuple[list[AdoptedLink], list[tuple[int, int]]]:
+        """
+        Bring everything in line with a dump: what there is, and rows that
+        cannot be.
+
+        Args:
+            scan: Whether to read all identities that may have changed.
+            continuing: A link that has the ifIndex, the kind and the
+                address of one held here is that one, whatever its name.
+            removal: What to do with a link that is gone.
+        """
+        self._remove_going()
+        scanned = scan and self._identities.scan()
+        if_indexes = links.if_indexes().tolist()
+        for if_index in self._held.keys() - set(if_indexes):
+            self._leave(self._held[if_index], removal)
+        todo = []
+        prints: list[int] = []
+        for i, if_index in enumerate(if_indexes):
+            fingerprint = links.fingerprint(i)
+            prints.append(fingerprint)
+            held = self._held.get(if_index)
+            if (
+                held is None
+                or held.fingerprint != fingerprint
+                or not self._is_here(held.interface)
+                or (scanned and not self._is_current(held))
+            ):
+                todo.append(i)
+        known = {}
+        decoded = [decode_link(links, i) for i in todo]
+        if continuing:
+            for n, link in enumerate(decoded):
+                held = self._held.get(link.if_index)
+                if held is not None and _is_same(held.adopted.link, link):
+                    known[n] = held.net_luid
+        # What needs no store first: it may refuse.
+        self._publish(
+            links, but=[i for n, i in enumerate(todo) if n not in known]
+        )
+        taken = self._take(
+            links,
+            todo,
+            decoded,
+            [prints[i] for i in todo],
+            known,
+            few=not scanned,
+        )
+        loops = self._stack.settle()
+        fresh = dict(zip(todo, taken, strict=True))
+        return [
+            fresh[i] if i in fresh else self._again(self._held[if_index])
+            for i, if_index in enumerate(if_indexes)
+        ], loops
+
+    def _again(self, held: _Held) -> AdoptedLink:
+        """What was adopted before, and has not changed since."""
+        adopted = held.adopted
+        if adopted.state is not AdoptionState.KNOWN or adopted.previous_name:
+            adopted = held.adopted = replace(
+                adopted, state=AdoptionState.KNOWN, previous_name=""
+            )
+        return adopted
+
+    def _is_current(self, held: _Held) -> bool:
+        """Whether the store says of it what it said before."""
+        record = self._identities.get(held.net_luid)
+        owner = self._identities.owner_of(held.if_index)
+        before = held.adopted.record
+        return (
+            record is not None
+            and record.alias == before.alias
+            and record.attributes == before.attributes
+            and record.if_index == before.if_index
+            and (owner is None or owner.net_luid == record.net_luid)
+            and not (self.tag and held.adopted.tag_error)
+        )
+
+    def _take_changes(
+        self,
+        links: LinuxLinks,
+        changes: Iterable[tuple[bool, int]],
+        removal: Removal,
+    ) -> list[AdoptedLink]:
+        """
+        Bring what has changed in line: (whether it is there, ifIndex) of
+        each record, in order.  What has been taken anew.
+
+        Changes of a link that was there before, and still is, are published
+        one by one.  What came and went meanwhile was never here.
+        """
+        last: dict[int, int] = {}
+        net_luids = [0] * len(links)
+        for i, (there, if_index) in enumerate(changes):
+            held = self._held.get(if_index)
+            if not there:
+                if held is not None:
+                    self._leave(held, removal)
+                last.pop(if_index, None)
+                continue
+            last[if_index] = i
+            if held is not None and self._is_here(held.interface):
+                net_luids[i] = held.net_luid
+                links.leave_counters(i)
+                if held.adopted.record.alias and not links.alias(i):
+                    links.leave_alias(i)
+        todo: list[int] = []
+        prints: list[int] = []
+        known: dict[int, int] = {}
+        for if_index, i in last.items():
+            held = self._held.get(if_index)
+            fingerprint = links.fingerprint(i)
+            if held is not None:
+                if held.fingerprint == fingerprint and net_luids[i]:
+                    continue
+                known[len(todo)] = held.net_luid
+            todo.append(i)
+            prints.append(fingerprint)
+        # Of those that are gone since, it says not found: they are.
+        links.publish(self.session._core, net_luids)
+        taken = self._take(
+            links,
+            todo,
+            [decode_link(links, i) for i in todo],
+            prints,
+            known,
+            few=True,
+        )
+        self._stack.settle()
+        return taken
+
+    def _take(
+        self,
+        raw: LinuxLinks,
+        positions: Sequence[int],
+        links: Sequence[LinuxLink],
+        fingerprints: Sequence[int],
+        known: dict[int, int],
+        *,
+        few: bool = False,
+    ) -> list[AdoptedLink]:
+        """Recognise links of a dump, and have them registered as they are."""
+        if not links:
+            return []
+        # Identities of these links are free to be found again.
+        free = {0, *(link.if_index for link in links)}
+        matches, records = self._identities.settle(
+            links,
+            known,
+            lambda net_luid: self._if_indexes.get(net_luid, 0) not in free,
+            few=few,
+        )
         interfaces = self._register(links, records)
-        self._publish(raw, links, records, interfaces)
-        unstacked = self._stack(links, interfaces)
-        return Adoption(
-            self.compartment,
-            [
+        adopted = []
+        for match, record, done in zip(
+            matches, records, interfaces, strict=True
+        ):
+            adopted.append(
                 AdoptedLink(
                     match.link,
                     record,
-                    state_of(match),
+                    state_of(match, done),
                     done if isinstance(done, Interface) else None,
                     done if isinstance(done, Exception) else None,
                     match.previous_name,
+                    self._tag(match.link, record) if self.tag else None,
                 )
-                for match, record, done in zip(
-                    matches, records, interfaces, strict=True
-                )
-            ],
-            unstacked,
-        )
-
-    # -- identities
-
-    def _settle(
-        self, links: Sequence[LinuxLink]
-    ) -> tuple[list[Match], list[IdentityRecord]]:
-        """Make the identities durable: matches, and the records of now."""
-        for left in reversed(range(_ATTEMPTS)):
-            matches = recognise(
-                links,
-                self.session.identities(provider=PROVIDER_NAME),
-                self.compartment,
             )
-            changed = [
-                (match.record.net_luid, changes)
-                for match in matches
-                if match.record is not None
-                and (changes := self._changes_of(match))
-            ]
+        net_luids = [0] * len(raw)
+        needing_alias = []
+        for i, each, fingerprint in zip(
+            positions, adopted, fingerprints, strict=True
+        ):
+            if each.interface is None:
+                continue
+            held = _Held(each, each.interface, fingerprint)
+            self._held[each.if_index] = held
+            self._if_indexes[held.net_luid] = each.if_index
+            net_luids[i] = held.net_luid
+            if held.needs_alias:
+                raw.leave_alias(i)
+                needing_alias.append(held)
+        raw.publish(self.session._core, net_luids)
+        for held in needing_alias:
+            with contextlib.suppress(InterfaceNotFoundError):
+                held.interface.publish(alias=held.adopted.record.alias)
+        self._stack.want(each.link for each in adopted if each.interface)
+        return adopted
+
+    def _publish(self, links: LinuxLinks, but: Sequence[int] = ()) -> int:
+        """Publish what a dump says of the links that are registered."""
+        net_luids = []
+        for i, if_index in enumerate(links.if_indexes().tolist()):
+            held = self._held.get(if_index)
+            if held is None:
+                net_luids.append(0)
+                continue
+            net_luids.append(held.net_luid)
+            if held.needs_alias:
+                links.leave_alias(i)
+        for i in but:
+            net_luids[i] = 0
+        return links.publish(self.session._core, net_luids)
+
+    def _tag(self, link: LinuxLink, record: IdentityRecord) -> OSError | None:
+        """Write a link's NET_LUID onto it: why not, if it can't be."""
+        if link.tagged_net_luid != record.net_luid:
             try:
-                made = self._make(
-                    [m for m in matches if m.record is None], changed
+                self._handle.tag(
+                    link.if_index, record.net_luid, link.tagged_net_luid
                 )
-            except IdentityExistsError:
-                if not left:
-                    raise
-            else:
-                break
-        return matches, [
-            made[match.key]
-            if match.record is None
-            else replace(match.record, **self._changes_of(match))
-            for match in matches
-        ]
-
-    def _make(
-        self,
-        matches: Sequence[Match],
-        changed: Sequence[tuple[int, Mapping[str, Any]]],
-    ) -> dict[str, IdentityRecord]:
-        """
-        New identities by their keys, and what has changed of known ones,
-        durable in one transaction.
-        """
-        session = self.session
-        if not matches:
-            if changed:
-                session.store.update_many(changed)
-            return {}
-        net_luids: list[NetLuid] = []
-        try:
-            for match in matches:
-                if_type = match.link.if_type
-                net_luids.append(
-                    NetLuid.make(
-                        if_type, session.allocate_net_luid_index(if_type)
-                    )
-                )
-            records = [
-                IdentityRecord(
-                    compartment=self.compartment,
-                    provider=PROVIDER_NAME,
-                    key=match.key,
-                    net_luid=int(net_luid),
-                    interface_guid=uuid.uuid4(),
-                    if_index=match.link.if_index,
-                    alias=match.link.alias,
-                    attributes=attributes_of(match.link),
-                )
-                for match, net_luid in zip(matches, net_luids, strict=True)
-            ]
-            session._core.retain_net_luids(
-                net_luids, identities=records, updates=changed
-            )
-        except StoreUncertainError:
-            raise  # as after an interrupt: see Provider.identity()
-        except Exception:
-            for net_luid in net_luids:
-                with contextlib.suppress(NdisError):
-                    session.free_net_luid_index(
-                        net_luid.if_type, net_luid.net_luid_index
-                    )
-            raise
-        return {record.key: record for record in records}
-
-    def _changes_of(self, match: Match) -> Mapping[str, Any]:
-        """
-        What to note of a known link.  A tag alone does not take an identity
-        from the session that has it registered where it was last seen.
-        """
-        if match.moved and match.record and self._elsewhere(match.record):
-            return {}
-        return match.changes
-
-    def _elsewhere(self, record: IdentityRecord) -> SessionInfo | None:
-        """The other session that has it registered, if one has."""
-        holder = record.in_use_by
-        own = getattr(self.session.store, "session_id", None)
-        return None if holder and holder.session_id == own else holder
+            except OSError as error:
+                return error
+        return None
 
     # -- interfaces
 
     def _register(
         self, links: Sequence[LinuxLink], records: Sequence[IdentityRecord]
     ) -> list[Interface | Exception]:
-        facts = [information_of(link) for link in links]
-        self._forget(links, records, facts)
+        self._forget(links, records)
         done: list[Interface | Exception | None] = []
-        for record in records:
-            kept = self._registered.get(record.net_luid)
-            done.append(None if kept is None else kept[0])
+        for link, record in zip(links, records, strict=True):
+            owner = self._identities.owner_of(link.if_index)
+            held = self._held.get(link.if_index)
+            if owner is not None and owner.net_luid != record.net_luid:
+                if held is not None:
+                    self._leave(held)  # reserved since then
+                done.append(self._conflict(link.if_index, owner))
+            elif held is not None:
+                self._replace_facts(held, link)
+                done.append(held.interface)
+            else:
+                done.append(None)
         todo = [i for i, each in enumerate(done) if each is None]
         registered = self._register_all(
             [Identity(self.provider, records[i]) for i in todo],
-            [facts[i] for i in todo],
+            [information_of(links[i]) for i in todo],
             [links[i].if_index for i in todo],
         )
         for i, result in zip(todo, registered, strict=True):
             done[i] = result
-            if isinstance(result, Interface):
-                self._registered[records[i].net_luid] = result, facts[i]
         return [each for each in done if each is not None]
 
+    def _replace_facts(self, held: _Held, link: LinuxLink) -> None:
+        """A device with another name or address is the same interface."""
+        facts = information_of(link)
+        if facts != information_of(held.adopted.link):
+            held.interface.replace_information(facts)
+
     def _forget(
-        self,
-        links: Sequence[LinuxLink],
-        records: Sequence[IdentityRecord],
-        facts: Sequence[InterfaceInformation],
+        self, links: Sequence[LinuxLink], records: Sequence[IdentityRecord]
     ) -> None:
-        """Deregister what is gone or is registered as something else."""
-        now = {
-            record.net_luid: (link.if_index, fact)
-            for link, record, fact in zip(links, records, facts, strict=True)
-        }
-        for net_luid, (interface, fact) in list(self._registered.items()):
-            if now.get(net_luid) != (
-                interface.if_index,
-                fact,
-            ) or not self._is_here(interface):
-                self._deregister(interface)
+        """Deregister what is registered as something else."""
+        for link, record in zip(links, records, strict=True):
+            held = self._held.get(link.if_index)
+            if held is not None and (
+                held.net_luid != record.net_luid
+                or not self._is_here(held.interface)
+            ):
+                self._leave(held)
+            elsewhere = self._if_indexes.get(record.net_luid, link.if_index)
+            if elsewhere != link.if_index:
+                self._leave(self._held[elsewhere])
 
     def _is_here(self, interface: Interface) -> bool:
         """Whether nobody else has deregistered it."""
@@ -292,13 +507,32 @@ class LinuxHost:
             return False
         return bool(if_index == interface.if_index)
 
-    def _deregister(self, interface: Interface) -> None:
-        with contextlib.suppress(InterfaceNotFoundError):
-            interface.deregister()
-        del self._registered[int(interface.net_luid)]
-        self._rows = {
-            row for row in self._rows if interface.if_index not in row
-        }
+    def _leave(self, held: _Held, removal: Removal = "deregister") -> None:
+        """Deregister a link; give its identity up, if it is to be removed."""
+        del self._held[held.if_index]
+        self._if_indexes.pop(held.net_luid, None)
+        try:
+            with contextlib.suppress(InterfaceNotFoundError):
+                held.interface.deregister()
+        finally:
+            self._stack.deregistered(held.if_index)
+        if removal == "remove":
+            self._going[held.net_luid] = held.interface
+            self._remove_going()
+
+    def _remove_going(self) -> None:
+        """Release the identities that are to be; what fails stays so."""
+        for net_luid, interface in list(self._going.items()):
+            # Released already; or somebody has it registered by now.
+            with contextlib.suppress(
+                NotRetainedError,
+                InvalidParameterError,
+                InUseError,
+                IdentityInUseError,
+            ):
+                interface.remove()
+            self._identities.drop(net_luid)
+            del self._going[net_luid]
 
     def _register_all(
         self,
@@ -310,7 +544,9 @@ class LinuxHost:
         done: list[Interface | Exception] = []
         if not identities:
             return done
-        if not any(self._elsewhere(each.record) for each in identities):
+        if not any(
+            self._identities.elsewhere(each.record) for each in identities
+        ):
             done = self.provider.register_interfaces(
                 identities, facts, if_indexes
             )
@@ -333,7 +569,7 @@ class LinuxHost:
     def _register_one(
         self, identity: Identity, facts: InterfaceInformation, if_index: int
     ) -> Interface | Exception:
-        holder = self._elsewhere(identity.record)
+        holder = self._identities.elsewhere(identity.record)
         if holder is not None:
             return IdentityInUseError(
                 f"{identity.key!r} is registered by {holder}",
@@ -344,73 +580,41 @@ class LinuxHost:
             return self.provider.register_interface(
                 identity, facts, if_index=if_index
             )
+        except IdentityConflictError as error:
+            owner = self._owner_elsewhere(if_index)
+            return self._conflict(if_index, owner) if owner else error
         except (NdisError, *_REFUSED) as error:
             return error
 
-    # -- values, stack
+    def _owner_elsewhere(self, if_index: int) -> IdentityRecord | None:
+        """The identity, of whatever provider, that has an ifIndex."""
+        for record in self.session.identities():
+            if record.if_index_owned and record.if_index == if_index:
+                return record
+        return None
 
-    def _publish(
-        self,
-        raw: _native.LinuxLinks,
-        links: Sequence[LinuxLink],
-        records: Sequence[IdentityRecord],
-        interfaces: Sequence[Interface | Exception],
-    ) -> None:
-        net_luids = [
-            each.net_luid if isinstance(each, Interface) else 0
-            for each in interfaces
-        ]
-        if not net_luids:
-            return
-        self.session._core.publish_many(net_luids, *raw.published())
-        # An alias of the store's stands in where the kernel has none.
-        for link, record, interface in zip(
-            links, records, interfaces, strict=True
-        ):
-            if (
-                record.alias
-                and not link.alias
-                and isinstance(interface, Interface)
-            ):
-                interface.publish(alias=record.alias)
-
-    def _stack(
-        self,
-        links: Sequence[LinuxLink],
-        interfaces: Sequence[Interface | Exception],
-    ) -> list[tuple[int, int]]:
-        """Bring the rows up to date; those that cannot be, for a loop."""
-        here = {
-            each.if_index for each in interfaces if isinstance(each, Interface)
-        }
-        rows = {
-            row
-            for row in stack_rows(links)
-            if row[0] in here and row[1] in here
-        }
-        for row in self._rows - rows:
-            self.session.delete_if_stack_entry(*row)
-        loops = []
-        for row in sorted(rows - self._rows):
-            try:
-                self.session.add_if_stack_entry(*row)
-            except StackLoopError:
-                loops.append(row)
-            except InterfaceNotFoundError:
-                rows.discard(row)
-        self._rows = rows - set(loops)
-        return loops
+    def _conflict(
+        self, if_index: int, owner: IdentityRecord
+    ) -> IfIndexConflictError:
+        return IfIndexConflictError(if_index, owner, str(self.session.store))
 
     # -- life
 
     def close(self) -> None:
-        """Deregister the links and the provider; identities stay."""
-        if self.session.closed:
-            self._registered.clear()
-            return
-        for interface, _ in list(self._registered.values()):
-            self._deregister(interface)
-        self.provider.deregister()
+        """
+        Stop following, deregister the links and the provider; identities
+        stay.
+        """
+        for follower in list(self._followers):
+            follower.close()
+        with self._lock:
+            if self.session.closed:
+                self._held.clear()
+            else:
+                for held in list(self._held.values()):
+                    self._leave(held)
+                self.provider.deregister()
+            self._handle.close()
 
     def __enter__(self) -> LinuxHost:
         return self
@@ -422,3 +626,37 @@ class LinuxHost:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Settings:
+    """Handler of the provider: sets go to the kernel."""
+
+    def __init__(self, host: LinuxHost) -> None:
+        self._host = host
+
+    def set_object(self, interface: Interface, oid: int, value: Any) -> None:
+        if oid not in SETTABLE:
+            raise NotSupportedError
+        handle = self._host._handle
+        handle.set(interface.if_index, oid, encode(oid, value))
+        if oid == Oid.GEN_ALIAS and interface.identity is not None:
+            interface.identity.update(alias=value)
+        # What was set can be asked for at once, followed or not.
+        link = handle.link(interface.if_index)
+        link.publish(self._host.session._core, [interface.net_luid])
+
+
+def _is_same(before: LinuxLink, link: LinuxLink) -> bool:
+    """
+    Whether a link of the same ifIndex is the one that was there before,
+    though it may have another name: the kernel gives an ifIndex anew only
+    when it is told to.
+    """
+    return (
+        before.kind == link.kind
+        and before.permanent_address == link.permanent_address
+        and (
+            before.name == link.name
+            or (bool(link.address) and before.address == link.address)
+        )
+    )

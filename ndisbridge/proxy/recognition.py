@@ -10,7 +10,7 @@ identities as a whole, the strongest rule first, each identity once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,15 @@ class Match:
     changes: Mapping[str, Any] = field(default_factory=dict)
     #: Whether it has come from another compartment.
     moved: bool = False
+
+    @classmethod
+    def known(
+        cls, link: LinuxLink, record: IdentityRecord, compartment: str
+    ) -> Match:
+        """A link that is known to have an identity, whatever it looks like."""
+        changes = _changes(link, record, compartment)
+        moved = compartment_of(record) != compartment
+        return cls(link, record, record.key, changes, moved)
 
     @property
     def previous_name(self) -> str:
@@ -67,6 +76,7 @@ def recognise(
     links: Sequence[LinuxLink],
     records: Iterable[IdentityRecord],
     compartment: str,
+    keys: Set[str] | None = None,
 ) -> list[Match]:
     """
     Match the links of a compartment with a provider's identities.
@@ -75,6 +85,8 @@ def recognise(
         links: All links of the compartment.
         records: The provider's identities, of all compartments.
         compartment: Name of the compartment.
+        keys: The keys that are taken in it, where records are not all that
+            there are.
 
     Returns:
         One match for each link, in the order of the links.
@@ -138,29 +150,30 @@ def recognise(
         _index(here, _reserved_key_of),
         lambda link: (link.name, int(link.if_type)),
     )
-    keys = {
-        record.key
-        for record in everywhere
-        if record.compartment == compartment
-    }
+    if keys is None:
+        keys = {
+            record.key
+            for record in everywhere
+            if record.compartment == compartment
+        }
+    new_keys: set[str] = set()
     matches = []
     for i, link in enumerate(links):
         record = found.get(i)
         if record is None:
-            matches.append(Match(link, None, new_key(link.name, keys)))
+            key = new_key(link.name, keys, new_keys)
+            matches.append(Match(link, None, key))
         else:
-            changes = _changes(link, record, compartment)
-            moved = compartment_of(record) != compartment
-            matches.append(Match(link, record, record.key, changes, moved))
+            matches.append(Match.known(link, record, compartment))
     return matches
 
 
-def new_key(name: str, taken: set[str]) -> str:
-    """A key for a device first seen under this name; it is then taken."""
+def new_key(name: str, taken: Set[str], new: set[str]) -> str:
+    """A key for a device first seen under this name; it is then new."""
     key, number = name, 2
-    while key in taken:
+    while key in taken or key in new:
         key, number = f"{name}#{number}", number + 1
-    taken.add(key)
+    new.add(key)
     return key
 
 
