@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import select
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -40,6 +40,11 @@ _RECOGNISED_BY = (
     "permanent_address",
     "parent_device",
 )
+#: Seconds until links that could not be read are tried again.
+_RETRY = 0.05
+
+#: ifIndexes and what each link is now; None for one that is gone.
+_Told = list[tuple[int, LinuxLink | None]]
 
 
 class ChangeKind(enum.Enum):
@@ -127,6 +132,8 @@ class Observer:
         self._monitor = LinuxMonitor()
         self._links = {each.if_index: each for each in read_links()}
         self._net_luid_of: dict[int, int] = {}
+        # Whether some of what has happened to links is not known.
+        self._behind = False
         self._next_look = time.monotonic() + _PERIOD
         self._recognise({})
 
@@ -208,14 +215,17 @@ class Observer:
         What has happened; nothing if nothing has in time.
 
         Raises:
-            OSError: The kernel tells no more.
+            OSError: The kernel tells nothing any more.
+            StoreError: The store can't be read, and never could.
         """
         end = time.monotonic() + timeout
         while True:
             now = time.monotonic()
             until = max(0.0, min(end, self._next_look) - now)
+            if self._behind:
+                until = min(until, _RETRY)
             ready, _, _ = select.select([self._monitor], [], [], until)
-            found = self._links_changed() if ready else []
+            found = self._links_changed() if ready or self._behind else []
             if time.monotonic() >= self._next_look:
                 found += self._store_changed()
                 self._next_look = time.monotonic() + _PERIOD
@@ -223,27 +233,42 @@ class Observer:
                 return found
 
     def _links_changed(self) -> list[Change]:
-        told: list[tuple[int, LinuxLink | None]] = []
-        lost = False
-        for _ in range(_AT_ONCE):
-            changes = self._monitor.changes()
-            if not changes:
-                break
-            kinds = list(changes)
-            if any(kind == CHANGE_RESYNC for kind, _ in kinds):
-                lost, told = True, []
-                continue
-            told += _decoded(changes.links, kinds)
-        if lost:
+        told = self._told()
+        if not self._behind:
+            return list(self._take(told))
+        try:
             links = {each.if_index: each for each in read_links()}
-            told = [(each, None) for each in self._links if each not in links]
-            told += links.items()
-        missed = [Change(ChangeKind.MISSED, None, None, time.time())] * lost
-        return missed + list(self._take(told))
+        except BlockingIOError:
+            # They change faster than they can be read.
+            return []
+        self._behind = False
+        gone = [each for each in self._links if each not in links]
+        return [
+            Change(ChangeKind.MISSED, None, None, time.time()),
+            *self._take([*((each, None) for each in gone), *links.items()]),
+        ]
 
-    def _take(
-        self, told: Iterable[tuple[int, LinuxLink | None]]
-    ) -> Iterator[Change]:
+    def _told(self) -> _Told:
+        """What the kernel has told; nothing once some of it was lost."""
+        told: _Told = []
+        try:
+            for _ in range(_AT_ONCE):
+                changes = self._monitor.changes()
+                if not changes:
+                    break
+                kinds = list(changes)
+                if any(kind == CHANGE_RESYNC for kind, _ in kinds):
+                    self._behind = True
+                else:
+                    told += _decoded(changes.links, kinds)
+        except OSError:
+            # A socket that has failed tells no more.
+            self._monitor.close()
+            self._monitor = LinuxMonitor()
+            self._behind = True
+        return told
+
+    def _take(self, told: _Told) -> Iterator[Change]:
         """Changes of links, once all are known: a name may mean another."""
         steps = []
         links = dict(self._links)
@@ -318,11 +343,8 @@ class Observer:
                 yield Change(ChangeKind.CHANGED, row, rows[net_luid], now)
 
 
-def _decoded(
-    links: LinuxLinks, kinds: list[tuple[int, int]]
-) -> list[tuple[int, LinuxLink | None]]:
-    """What each link is now; None for one that is gone."""
-    told: list[tuple[int, LinuxLink | None]] = []
+def _decoded(links: LinuxLinks, kinds: list[tuple[int, int]]) -> _Told:
+    told: _Told = []
     speeds: dict[int, int | None] = {}
     for i, (kind, if_index) in reversed(list(enumerate(kinds))):
         link = None if kind == CHANGE_GONE else decode_link(links, i)
