@@ -1,0 +1,659 @@
+# SPDX-License-Identifier: MIT
+"""
+Miniport adapters: their life, their state, and what runs on them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..constants import (
+    IfAdminStatus,
+    IfFlags,
+    MediaConnectState,
+    MediaDuplexState,
+    StatusIndication,
+)
+from ..exceptions import (
+    InOwnHandlerError,
+    InterfaceNotFoundError,
+    InvalidParameterError,
+    InvalidStateError,
+    NotSupportedError,
+)
+from ..net_luid import NetLuid
+from ..provider import Identity, InterfaceInformation
+from ..structures import LinkState, OperState
+from .bindings import Binding
+from .drivers import call, tell
+from .endpoints import Endpoint
+from .filters import FilterModule, FilterStack
+from .indications import Indications
+from .native_miniport import NativeMiniport
+from .oid_requests import Step
+from .oper_status import Conditions, oper_state
+from .parameters import (
+    GeneralAttributes,
+    MiniportInitParameters,
+    ProtocolRestartParameters,
+)
+from .turns import Turn
+
+if TYPE_CHECKING:
+    from .provider import ProxyProvider
+
+
+def _refuse(request: object) -> Any:
+    raise NotSupportedError("the miniport driver serves no OID requests")
+
+
+def _now() -> int:
+    """Milliseconds since the machine started."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(clock) // 1_000_000
+
+
+class MiniportAdapter:
+    """
+    A miniport adapter, physical or virtual.
+
+    Made by :meth:`ProxyProvider.install`.  Any thread may use it.
+    """
+
+    def __init__(
+        self,
+        proxy: ProxyProvider,
+        driver: object,
+        identity: Identity,
+        if_index: int,
+        *,
+        description: str,
+        virtual: bool,
+        location: tuple[int, int, int],
+    ) -> None:
+        self.proxy = proxy
+        self.driver = driver
+        self.identity = identity
+        #: ifIndex.
+        self.if_index = if_index
+        #: ifDescr.
+        self.description = description
+        #: Whether an intermediate driver made it up.
+        self.virtual = virtual
+        #: What the driver has said of it.
+        self.attributes = GeneralAttributes()
+        self.endpoint = Endpoint(self, is_filter=False)
+        self.step = Step(
+            getattr(driver, "oid_request", _refuse),
+            driver,
+            native=isinstance(driver, NativeMiniport),
+        )
+        self.turn = Turn(f"the adapter {identity.key!r}")
+        self.stack = FilterStack(self)
+        self._location = location
+        self._bindings: tuple[Binding, ...] = ()
+        self._indications = Indications()
+        self._lock = threading.Lock()  # of the two below
+        self._conditions = Conditions(paused=True)
+        self._link: LinkState | None = None
+        self._halted = False
+        self._released = False
+
+    # -- facts
+
+    @property
+    def key(self) -> str:
+        """What it was installed as."""
+        return self.identity.key
+
+    @property
+    def net_luid(self) -> NetLuid:
+        """NET_LUID, the same one until it is uninstalled."""
+        return self.identity.net_luid
+
+    @property
+    def filters(self) -> tuple[FilterModule, ...]:
+        """Its filter modules, lowest first."""
+        return self.stack.modules
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """Its bindings."""
+        return self._bindings
+
+    @property
+    def connector_present(self) -> bool:
+        """ifConnectorPresent."""
+        told = self.attributes.if_connector_present
+        return not self.virtual if told is None else told
+
+    @property
+    def link_state(self) -> LinkState:
+        """The link, as the driver last said."""
+        if self._link is not None:
+            return self._link
+        attributes = self.attributes
+        return LinkState(
+            attributes.media_connect_state,
+            attributes.media_duplex_state,
+            attributes.xmit_link_speed,
+            attributes.rcv_link_speed,
+            attributes.supported_pause_functions,
+            attributes.auto_negotiation_flags,
+        )
+
+    @property
+    def conditions(self) -> Conditions:
+        """What its operational status follows from."""
+        return self._conditions
+
+    @property
+    def oper_state(self) -> OperState:
+        """ifOperStatus, and the reasons for it."""
+        return oper_state(self._conditions)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Members of NET_IF_INFORMATION that its filter modules share."""
+        attributes = self.attributes
+        current = attributes.current_mac_address
+        return {
+            "physical_address": current,
+            "permanent_address": attributes.permanent_mac_address or current,
+            "access_type": attributes.access_type,
+            "direction_type": attributes.direction_type,
+            "connection_type": attributes.connection_type,
+            "media_type": attributes.media_type,
+            "physical_medium_type": attributes.physical_medium_type,
+            "supported_statistics": attributes.supported_statistics,
+        }
+
+    # -- OIDs
+
+    def query(self, oid: int) -> Any:
+        """
+        Ask for an OID: what is not published goes down from the top of the
+        filter stack; see :meth:`Session.query`.
+        """
+        return self.proxy.session.query(self.net_luid, oid)
+
+    def set(self, oid: int, value: Any) -> None:
+        """Set an OID, likewise; see :meth:`Session.set`."""
+        self.proxy.session.set(self.net_luid, oid, value)
+
+    # -- state
+
+    def indicate_status(self, status_code: int, value: Any = None) -> None:
+        """
+        Indicate a status (NdisMIndicateStatusEx): filter modules are told,
+        lowest first, then protocol drivers.
+
+        Args:
+            status_code: StatusIndication.LINK_STATE, which changes the
+                interface, or one that only those above know.
+            value: What belongs to it; a LinkState for LINK_STATE.
+
+        Raises:
+            InvalidParameterError: OPER_STATUS, which drivers must not make;
+                or no such link state.
+            InvalidStateError: The adapter is halted.
+        """
+        if status_code == StatusIndication.OPER_STATUS:
+            raise InvalidParameterError(
+                "miniport drivers must not indicate OPER_STATUS: the proxy "
+                "does, from the link state and from what is reported"
+            )
+        if self._halted:
+            raise InvalidStateError(f"{self!r} is halted")
+        if status_code != StatusIndication.LINK_STATE:
+            self._indicate(status_code, value)
+            self._indications.deliver()
+            return
+        if not isinstance(value, LinkState):
+            raise InvalidParameterError("LINK_STATE comes with a LinkState")
+        _check_link(value)
+        with self._lock:
+            self._link = value
+            self._conditions = replace(
+                self._conditions,
+                media_connect_state=value.media_connect_state,
+            )
+            self._publish(self._link_values())
+            self._indicate(status_code, value)
+        self._indications.deliver()
+
+    def report(
+        self,
+        *,
+        present: bool | None = None,
+        port_authenticated: bool | None = None,
+        lower_layer_down: bool | None = None,
+        low_power: bool | None = None,
+    ) -> None:
+        """
+        Report conditions of the adapter; None leaves one as it is.
+
+        Args:
+            present: The hardware is there.
+            port_authenticated: The default port is authenticated.
+            lower_layer_down: What a virtual adapter runs on is not UP.
+            low_power: It is in a low power state.
+        """
+        self.update(
+            present=present,
+            port_authenticated=port_authenticated,
+            lower_layer_down=lower_layer_down,
+            low_power=low_power,
+        )
+
+    def set_admin_status(self, admin_status: int) -> None:
+        """
+        What the administrator wants (ifAdminStatus); UP once installed.
+
+        Raises:
+            InvalidParameterError: There is no such status.
+        """
+        try:
+            admin_status = IfAdminStatus(admin_status)
+        except ValueError:
+            raise InvalidParameterError(
+                f"there is no administrative status {admin_status}"
+            ) from None
+        self.update(admin_status=admin_status)
+
+    def set_alias(self, endpoint: Endpoint, alias: str) -> None:
+        """Change ifAlias, durably, of the adapter or of a filter module."""
+        interface = endpoint.interface
+        if interface is None or interface.identity is None:
+            raise InterfaceNotFoundError
+        interface.identity.update(alias=alias)
+        endpoint.publish({"alias": alias})
+
+    def promiscuous(self, promiscuous: bool) -> None:
+        """Publish ifPromiscuousMode: the packet filter has been set."""
+        with self._lock:
+            self._publish({"promiscuous_mode": promiscuous})
+
+    def pause(self) -> None:
+        """
+        Pause: it is DORMANT.
+
+        Raises:
+            InvalidStateError: It is halted.
+            Exception: The driver refuses.
+        """
+        self._check()
+        if not self._conditions.paused:
+            call(self.driver, "pause")
+            self.update(paused=True)
+
+    def restart(self) -> None:
+        """
+        Go on after a pause.
+
+        Raises:
+            InvalidStateError: It is halted.
+            Exception: The driver refuses.
+        """
+        self._check()
+        if self._conditions.paused:
+            call(self.driver, "restart")
+            self.update(paused=False)
+
+    def update(self, **changes: Any) -> None:
+        """Change conditions, publish what follows, and tell of it."""
+        with self._lock:
+            self._conditions = replace(
+                self._conditions,
+                **{
+                    name: each
+                    for name, each in changes.items()
+                    if each is not None
+                },
+            )
+            self._publish({"admin_status": self._conditions.admin_status})
+        self._indications.deliver()
+
+    def _check(self) -> None:
+        if self.endpoint.interface is None:
+            raise InvalidStateError(f"{self!r} is halted")
+
+    def _link_values(self) -> dict[str, Any]:
+        link = self.link_state
+        return {
+            "media_connect_state": link.media_connect_state,
+            "media_duplex_state": link.media_duplex_state,
+            "xmit_link_speed": link.xmit_link_speed,
+            "rcv_link_speed": link.rcv_link_speed,
+        }
+
+    def _publish(self, values: Mapping[str, Any]) -> None:
+        """
+        Publish for the adapter and its filter modules, which follow it; the
+        caller has the lock.
+        """
+        self._publish_one(self.endpoint, self._conditions, values)
+        for module in self.stack.modules:
+            self._publish_filter(module, values)
+
+    def _publish_filter(
+        self, module: FilterModule, values: Mapping[str, Any]
+    ) -> None:
+        own = self._conditions.paused or module.paused
+        self._publish_one(
+            module.endpoint, replace(self._conditions, paused=own), values
+        )
+
+    def _publish_one(
+        self,
+        endpoint: Endpoint,
+        conditions: Conditions,
+        values: Mapping[str, Any],
+    ) -> None:
+        state = oper_state(conditions)
+        if endpoint.interface is None:
+            return
+        before, endpoint.oper_state = endpoint.oper_state, state
+        values = {
+            **values,
+            "oper_status": state.operational_status,
+            "oper_status_flags": state.operational_status_flags,
+        }
+        if (
+            before is None
+            or before.operational_status != state.operational_status
+        ):
+            values["last_change"] = _now()
+        endpoint.publish(values)
+        if before not in {None, state} and not endpoint.is_filter:
+            self._indicate(StatusIndication.OPER_STATUS, state)
+
+    def _indicate(self, status_code: int, value: Any) -> None:
+        def deliver() -> None:
+            for module in self.stack.modules:
+                tell(module.driver, "status", status_code, value)
+            for binding in self._bindings:
+                tell(binding.protocol, "status", binding, status_code, value)
+
+        self._indications.add(deliver)
+
+    # -- filter modules
+
+    def attach(
+        self,
+        driver: object,
+        name: str,
+        *,
+        position: int | None = None,
+        above: FilterModule | None = None,
+        below: FilterModule | None = None,
+        paused: bool = False,
+        if_index: int | None = None,
+        timeout: float | None = None,
+    ) -> FilterModule:
+        """
+        Attach a filter module: allocate its NET_LUID, unless the store
+        knows the module, register its interface, and put it into the
+        filter stack.
+
+        Args:
+            driver: The module; see :class:`drivers.FilterDriver`.
+            name: Name of the filter.
+            position: How many modules are to be below it.
+            above: The module that is to be directly below it.
+            below: The module that is to be directly above it; by default it
+                comes on top of all.
+            paused: Leave it paused.
+            if_index: The ifIndex wanted, instead of its own.
+            timeout: Seconds to wait for other changes of this adapter.
+
+        Raises:
+            InvalidStateError: The adapter is halted; or the other module is
+                not attached to it.
+            NdisTimeoutError: Another change still goes on.
+            Exception: What the driver has raised; nothing is attached.
+        """
+        with self.turn.take(self.proxy.deadline(timeout)):
+            self._check()
+            place = self.stack.place(position, above, below)
+            module, made = self._module(driver, name, if_index)
+            try:
+                self.stack.attach(module, place)
+                if not paused:
+                    call(driver, "restart")
+            except BaseException:
+                self._undo(module, made)
+                raise
+            module.paused = paused
+            self.update()
+            self._tell_restart()
+        return module
+
+    def _module(
+        self, driver: object, name: str, if_index: int | None
+    ) -> tuple[FilterModule, bool]:
+        identity, made = self.proxy.identities.filter(
+            self.identity,
+            name,
+            {each.identity.key for each in self.stack.modules},
+            if_index=if_index is None,
+        )
+        index = self.proxy.if_index_of(identity, if_index)
+        return FilterModule(self, driver, name, identity, index), made
+
+    def _undo(self, module: FilterModule, made: bool) -> None:
+        with contextlib.suppress(Exception):
+            self.stack.remove(module, self.proxy.deadline(None), release=made)
+
+    def _tell_restart(self) -> None:
+        """Protocol drivers are told of the top of the stack."""
+        for binding in self._bindings:
+            with contextlib.suppress(InterfaceNotFoundError):
+                bound, net_luid, _, _ = binding.query_binding_if_index()
+                parameters = ProtocolRestartParameters(bound, net_luid)
+                tell(binding.protocol, "restart", binding, parameters)
+
+    # -- bindings
+
+    def bind(self, protocol: object) -> Binding:
+        """
+        Bind a protocol driver (NdisOpenAdapterEx).
+
+        Args:
+            protocol: The driver; see :class:`drivers.ProtocolDriver`.
+
+        Raises:
+            InvalidStateError: The adapter is halted.
+            Exception: What its ``bind()`` has raised; it is not bound.
+        """
+        with self.turn.take(self.proxy.deadline(None)):
+            self._check()
+            binding = Binding(self, protocol)
+            call(protocol, "bind", binding, binding.parameters)
+            self._bindings = (*self._bindings, binding)
+        return binding
+
+    def _unbind(self, binding: Binding) -> None:
+        with self._lock:
+            self._bindings = tuple(
+                each for each in self._bindings if each is not binding
+            )
+
+    # -- life
+
+    def start(self) -> None:
+        """Initialize and register; what fails undoes what was done."""
+        told = call(
+            self.driver,
+            "initialize",
+            self,
+            MiniportInitParameters(self.if_index, self.net_luid),
+        )
+        try:
+            self._take_attributes(told)
+            hardware = 0 if self.virtual else IfFlags.HARDWARE_INTERFACE
+            self.register(
+                self.endpoint,
+                self.identity,
+                InterfaceInformation(
+                    description=self.description,
+                    flags=hardware,
+                    connector_present=self.connector_present,
+                    location=self._location,
+                    **self.facts,
+                ),
+                self.if_index,
+            )
+            self.stack.route()
+            self.restart()
+        except BaseException:
+            self._halt(self.proxy.deadline(None))
+            raise
+
+    def _take_attributes(self, told: object) -> None:
+        if told is None:
+            return
+        if not isinstance(told, GeneralAttributes):
+            raise TypeError(
+                "initialize() returns GeneralAttributes, or None for the "
+                f"usual ones, not {told!r}"
+            )
+        if_type = self.net_luid.if_type
+        if told.if_type not in {None, if_type}:
+            raise InvalidParameterError(
+                f"the driver says IfType {told.if_type}, but the adapter is "
+                f"installed as {int(if_type)}, which is in its NET_LUID"
+            )
+        self.attributes = told
+        with self._lock:
+            link = self.link_state
+            _check_link(link)
+            self._conditions = replace(
+                self._conditions,
+                media_connect_state=link.media_connect_state,
+            )
+
+    def register(
+        self,
+        endpoint: Endpoint,
+        identity: Identity,
+        information: InterfaceInformation,
+        if_index: int,
+    ) -> None:
+        """Register an interface of the adapter's, and publish its values."""
+        interface = self.proxy.provider_for(self.driver).register_interface(
+            identity, information, if_index=if_index, context=endpoint
+        )
+        endpoint.interface = interface
+        with self._lock:
+            conditions = replace(self._conditions, paused=True)
+            self._publish_one(
+                endpoint,
+                conditions,
+                {
+                    "admin_status": conditions.admin_status,
+                    "alias": identity.alias,
+                    "mtu": self.attributes.mtu_size,
+                    "promiscuous_mode": False,
+                    "in_unknown_protos": 0,
+                    "counter_discontinuity_time": 0,
+                    **self._link_values(),
+                },
+            )
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """
+        Shut down: deregister the adapter's interface and those of its
+        filter modules.  They keep their NET_LUIDs.
+
+        Args:
+            timeout: Seconds to wait for OID requests that are inside; the
+                proxy's wait_timeout if None.
+
+        Raises:
+            InOwnHandlerError: A driver of it asks while it serves a request.
+            NdisTimeoutError: A request is still inside.  New ones do not
+                come; shut down again to go on waiting.
+        """
+        self._end(timeout, release=False)
+
+    def uninstall(self, timeout: float | None = None) -> None:
+        """
+        Remove for good: detach the filter modules, deregister, and release
+        the NET_LUID.
+
+        Args:
+            timeout: As for :meth:`shutdown`.
+
+        Raises:
+            InOwnHandlerError, NdisTimeoutError: As for :meth:`shutdown`.
+            StoreError: The store refused; uninstall again.
+
+        If the process dies meanwhile, the next proxy of this name completes
+        it.  An adapter that is shut down can be uninstalled.
+        """
+        self._end(timeout, release=True)
+
+    def _end(self, timeout: float | None, *, release: bool) -> None:
+        deadline = self.proxy.deadline(timeout)
+        if any(each.is_inside() for each in self.stack.steps):
+            raise InOwnHandlerError(
+                "a driver cannot end its adapter while it serves a request"
+            )
+        with self.turn.take(deadline):
+            if release and not self._released:
+                self.proxy.identities.leave(self.identity)
+            for binding in self._bindings:
+                self._unbind(binding)
+                tell(binding.protocol, "unbind", binding)
+            for module in reversed(self.stack.modules):
+                self.stack.remove(module, deadline, release=release)
+            self._halt(deadline)
+            if release and not self._released:
+                self.proxy.release_adapter(self.identity, deadline)
+                self._released = True
+            self.proxy.forget(self)
+
+    def _halt(self, deadline: float) -> None:
+        """Deregister, wait until nobody is inside, end the driver."""
+        if self._halted:
+            return
+        interface = self.endpoint.interface
+        if interface is not None:
+            if not self._conditions.paused:
+                tell(self.driver, "pause")
+                self.update(paused=True)
+            with contextlib.suppress(InterfaceNotFoundError):
+                interface.deregister(max(deadline - time.monotonic(), 0))
+            self.endpoint.interface = None
+        self.step.close(deadline)
+        self._halted = True
+        tell(self.driver, "halt")
+
+    def __repr__(self) -> str:
+        return f"<ndisbridge.proxy.MiniportAdapter {self.key!r}>"
+
+
+def _check_link(link: LinkState) -> None:
+    try:
+        MediaConnectState(link.media_connect_state)
+        MediaDuplexState(link.media_duplex_state)
+    except ValueError as error:
+        raise InvalidParameterError(f"no such link state: {error}") from None
+    if not (
+        0 <= link.xmit_link_speed < 1 << 64
+        and 0 <= link.rcv_link_speed < 1 << 64
+    ):
+        raise InvalidParameterError("a link speed is a 64-bit number")
+
+
+def native_flags(driver: object) -> int | None:
+    """Flags of a driver whose OIDs the core reaches without Python."""
+    if isinstance(driver, NativeMiniport) and driver.query_address:
+        return driver.flags
+    return None
