@@ -33,6 +33,9 @@ _WANTS_ROOM = {
 _FIRST_ROOM = 1024
 _MOST_ROOM = 1 << 24
 
+#: The function that drivers indicate by; made for Python, not in the header.
+_INDICATE_STATUS = "nb_py_indicate_status"
+
 #: What a driver may do with its handle, by the handle.
 _indicators: dict[int, Callable[[int, bytes], None]] = {}
 _handles = itertools.count(1)
@@ -183,7 +186,7 @@ def initialize(
                 context,
                 ffi.cast("void *", driver_context),
                 ffi.cast("void *", handle),
-                lib.nb_py_indicate_status,
+                getattr(lib, _INDICATE_STATUS),
                 given,
                 told,
             )

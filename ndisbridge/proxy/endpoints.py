@@ -68,8 +68,8 @@ class Endpoint:
     def context(self, make: Callable[..., Any]) -> Any:
         """What the core keeps for it."""
         context = self._context = make(self)
-        if _native_query(self.adapter):
-            driver = self.adapter.driver
+        driver = self.adapter.driver
+        if isinstance(driver, NativeMiniport):
             context.set_native(driver.query_address, driver.adapter_context)
         self.route(self.paths)
         return context

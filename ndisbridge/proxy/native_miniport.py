@@ -52,7 +52,7 @@ class NativeMiniport:
         non_blocking: bool = False,
         attributes: GeneralAttributes | None = None,
     ) -> None:
-        self._keep = (oid_query, oid_set, initialize, halt)
+        self._keep: tuple[Any, ...] = (oid_query, oid_set, initialize, halt)
         self._query, self._set, self._initialize, self._halt = (
             0 if each is None else function_address(each)
             for each in self._keep
@@ -77,8 +77,11 @@ class NativeMiniport:
         """
         found = _native_miniport.characteristics(characteristics)
         flags = found.pop("flags")
+        functions: dict[str, Any] = {
+            name: each or None for name, each in found.items()
+        }
         made = cls(
-            **{name: each or None for name, each in found.items()},
+            **functions,
             context=context,
             non_blocking=bool(flags & NON_BLOCKING),
         )
