@@ -290,11 +290,15 @@ static ndisbridge_status ask(SessionCore *self, void *output,
     return status;
 }
 
+/* How often an answer may have grown while it was asked for: a handler that
+ * always wants more must not keep its asker for ever. */
+#define MOST_ROUNDS 16
+
 /* Asks again with as much room as the answer wants, until it fits. */
 static PyObject *ask_long(SessionCore *self, uint32_t length,
     ndisbridge_net_luid net_luid, uint32_t oid)
 {
-    for (;;) {
+    for (int rounds = 0; rounds < MOST_ROUNDS; rounds++) {
         PyObject *bytes;
         uint32_t room = length;
         void *output = PyMem_Malloc(room);
@@ -313,6 +317,7 @@ static PyObject *ask_long(SessionCore *self, uint32_t length,
         if (status != NDISBRIDGE_STATUS_BUFFER_TOO_SHORT || length <= room)
             return fail(self->raise_status, status);
     }
+    return fail(self->raise_status, NDISBRIDGE_STATUS_INVALID_DATA);
 }
 
 /* A counted string without its length, as str. */

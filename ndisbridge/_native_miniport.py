@@ -29,6 +29,8 @@ _WANTS_ROOM = {
     lib.NDISBRIDGE_STATUS_INVALID_LENGTH,
     _BUFFER_OVERFLOW,
 }
+#: How often an answer may have grown while it was asked for.
+_MOST_ROUNDS = 16
 #: Bytes of room at first for what has no fixed size, and at most.
 _FIRST_ROOM = 1024
 _MOST_ROOM = 1 << 24
@@ -109,7 +111,7 @@ def query(address: int, context: int, oid: int) -> bytes:
     }
     if not fixed:
         room = _FIRST_ROOM
-    while True:
+    for _ in range(_MOST_ROUNDS):
         # In words: the driver may write any type.
         output = ffi.new("uint64_t[]", (room + 7) // 8)
         length[0] = room

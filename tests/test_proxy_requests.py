@@ -575,10 +575,12 @@ def test_idle_threads_end(session, monkeypatch) -> None:
 
     monkeypatch.setattr(deadlines, "_IDLE", 0.02)
 
+    before = set(threading.enumerate())
+
     def ours() -> int:
         return sum(
             each.name == "ndisbridge OID requests"
-            for each in threading.enumerate()
+            for each in set(threading.enumerate()) - before
         )
 
     with ProxyProvider(session, oid_timeout=10) as proxy:

@@ -431,7 +431,7 @@ class MiniportAdapter:
                 raise
             module.paused = paused
             self.update()
-            self._tell_restart()
+            self.tell_restart()
         return module
 
     def _module(
@@ -450,7 +450,7 @@ class MiniportAdapter:
         with contextlib.suppress(Exception):
             self.stack.remove(module, self.proxy.deadline(None), release=made)
 
-    def _tell_restart(self) -> None:
+    def tell_restart(self) -> None:
         """Protocol drivers are told of the top of the stack."""
         for binding in self._bindings:
             with contextlib.suppress(InterfaceNotFoundError):

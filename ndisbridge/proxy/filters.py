@@ -300,6 +300,7 @@ class FilterStack:
             )
             self.route()
             tell(module.driver, "detach")
+            self._adapter.tell_restart()
         if release:
             proxy.identities.release(module.identity, deadline)
         module._detached = True

@@ -30,13 +30,15 @@ class NativeMiniport:
         oid_set: ``ndisbridge_if_set_object``, likewise.
         initialize: ``ndisbridge_miniport_initialize``, likewise.
         halt: ``ndisbridge_miniport_halt``, likewise.
-        context: The driver context, an address; first argument of all.
+        context: The driver context, as an address or as a pointer; first
+            argument of all.
         non_blocking: ``oid_query`` neither blocks nor calls the session, so
             that it may run with the GIL held.
         attributes: What ``initialize`` finds in its attributes; without it,
             what they are.
 
-    The functions and the context must outlive the adapter.  Where no filter
+    The functions and the context must outlive the adapter; what is given
+    here is kept.  Where no filter
     module wants an OID, ``oid_query`` is what the interface answers by: from
     C it is reached without Python.
     """
@@ -48,24 +50,25 @@ class NativeMiniport:
         *,
         initialize: Any = None,
         halt: Any = None,
-        context: int = 0,
+        context: Any = 0,
         non_blocking: bool = False,
         attributes: GeneralAttributes | None = None,
     ) -> None:
-        self._keep: tuple[Any, ...] = (oid_query, oid_set, initialize, halt)
+        functions = (oid_query, oid_set, initialize, halt)
+        self._keep: tuple[Any, ...] = (*functions, context)
         self._query, self._set, self._initialize, self._halt = (
             0 if each is None else function_address(each)
-            for each in self._keep
+            for each in functions
         )
         self.flags = NON_BLOCKING if non_blocking else 0
         self.attributes = attributes or GeneralAttributes()
-        self._driver_context = context
-        self._adapter_context = context
+        self._driver_context = function_address(context)
+        self._adapter_context = self._driver_context
         self._handle = 0
 
     @classmethod
     def from_characteristics(
-        cls, characteristics: Any, *, context: int = 0
+        cls, characteristics: Any, *, context: Any = 0
     ) -> NativeMiniport:
         """
         The driver of an ``ndisbridge_miniport_driver_characteristics``,
