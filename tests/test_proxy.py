@@ -127,9 +127,7 @@ def test_a_virtual_adapter_is_installed_likewise(session, proxy) -> None:
     row = session.interface_entry(adapter.net_luid)
     assert not row.interface_and_oper_status_flags & 5
     assert adapter.virtual
-    told = proxy.install(
-        "odd", Card(if_connector_present=True), virtual=True
-    )
+    told = proxy.install("odd", Card(if_connector_present=True), virtual=True)
     row = session.interface_entry(told.net_luid)
     assert row.interface_and_oper_status_flags & 4
 
@@ -273,9 +271,7 @@ class Failing(Card):
 @pytest.mark.parametrize(
     "at", ["initialize", "if_type", "type", "fact", "value", "restart"]
 )
-def test_an_install_that_fails_leaves_nothing(
-    session, proxy, at: str
-) -> None:
+def test_an_install_that_fails_leaves_nothing(session, proxy, at: str) -> None:
     """A new adapter's identity goes; a known one's stays; it is halted."""
     known = proxy.install("known", Card())
     known.shutdown()

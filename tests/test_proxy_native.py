@@ -297,9 +297,7 @@ def test_what_it_answers_is_the_same_with_filters_above(
     assert again == direct
 
 
-def test_from_c_it_is_reached_without_python(
-    session, proxy, library
-) -> None:
+def test_from_c_it_is_reached_without_python(session, proxy, library) -> None:
     """
     C asks a thousand times, and no Python function runs; with a filter in
     Python above, one does each time.

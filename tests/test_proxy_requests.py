@@ -124,7 +124,9 @@ def test_a_filter_answers_changes_refuses(session, proxy) -> None:
     module.detach()
 
     def refuses(request):
-        raise ndis.exceptions.error_for(-0x3FFEFFFB)  # NDIS_STATUS_BAD_CHARACTERISTICS
+        raise ndis.exceptions.error_for(
+            -0x3FFEFFFB
+        )  # NDIS_STATUS_BAD_CHARACTERISTICS
 
     adapter.attach(Doing(refuses), "refuses")
     with pytest.raises(ndis.NdisError) as caught:
@@ -152,7 +154,9 @@ def test_filters_are_passed_without_a_call(proxy) -> None:
 def test_sets_go_down(session, proxy) -> None:
     """Decoded, changed on the way, refused where the OID takes none."""
     oid = int(Oid.GEN_CURRENT_LOOKAHEAD)
-    driver = Driver({oid: None, OWN_OID: None, Oid.GEN_CURRENT_PACKET_FILTER: 0})
+    driver = Driver(
+        {oid: None, OWN_OID: None, Oid.GEN_CURRENT_PACKET_FILTER: 0}
+    )
     adapter = proxy.install("eth", driver)
 
     def doubles(request):
@@ -453,9 +457,9 @@ def test_exceptions_come_through_as_they_are(proxy) -> None:
     with pytest.raises(Odd) as caught:
         adapter.query(VENDOR)
     assert caught.value is error
-    assert any(
-        entry.name == "oid_request" for entry in caught.traceback
-    ), caught.traceback
+    assert any(entry.name == "oid_request" for entry in caught.traceback), (
+        caught.traceback
+    )
 
 
 def test_drivers_that_raise_where_nobody_asks(proxy, caplog) -> None:

@@ -488,36 +488,52 @@ class MiniportAdapter:
 
     def start(self) -> None:
         """Initialize and register; what fails undoes what was done."""
-        told = call(
-            self.driver,
-            "initialize",
-            self,
-            MiniportInitParameters(self.if_index, self.net_luid),
-        )
+        parameters = MiniportInitParameters(self.if_index, self.net_luid)
+        initialized = False
         try:
-            self._take_attributes(told)
-            hardware = 0 if self.virtual else IfFlags.HARDWARE_INTERFACE
-            self.register(
-                self.endpoint,
-                self.identity,
-                InterfaceInformation(
-                    description=self.description,
-                    flags=hardware,
-                    connector_present=self.connector_present,
-                    location=self._location,
-                    **self.facts,
-                ),
-                self.if_index,
-            )
-            self.stack.route()
+            told = call(self.driver, "initialize", self, parameters)
+            initialized = True
+            if told is not None or self.endpoint.interface is None:
+                self.set_miniport_attributes(told or GeneralAttributes())
             self.restart()
         except BaseException:
-            self._halt(self.proxy.deadline(None))
+            self._halt(self.proxy.deadline(None), tell_driver=initialized)
             raise
 
+    def set_miniport_attributes(self, attributes: GeneralAttributes) -> None:
+        """
+        Tell the attributes of the adapter (NdisMSetMiniportAttributes):
+        from then on its interface is registered, and may be asked.
+
+        For drivers that want that in ``initialize()``; the same happens with
+        what ``initialize()`` returns.
+
+        Raises:
+            InvalidParameterError: They are none, or of another IfType.
+            InvalidStateError: They have been told already.
+            IdentityInUseError: Another process has it registered.
+        """
+        if self.endpoint.interface is not None or self._halted:
+            raise InvalidStateError(
+                f"the attributes of {self!r} have been told already"
+            )
+        self._take_attributes(attributes)
+        hardware = 0 if self.virtual else IfFlags.HARDWARE_INTERFACE
+        self.register(
+            self.endpoint,
+            self.identity,
+            InterfaceInformation(
+                description=self.description,
+                flags=hardware,
+                connector_present=self.connector_present,
+                location=self._location,
+                **self.facts,
+            ),
+            self.if_index,
+        )
+        self.stack.route()
+
     def _take_attributes(self, told: object) -> None:
-        if told is None:
-            return
         if not isinstance(told, GeneralAttributes):
             raise TypeError(
                 "initialize() returns GeneralAttributes, or None for the "
@@ -619,13 +635,13 @@ class MiniportAdapter:
                 self._released = True
             self.proxy.forget(self)
 
-    def _halt(self, deadline: float) -> None:
+    def _halt(self, deadline: float, *, tell_driver: bool = True) -> None:
         """Deregister, wait until nobody is inside, end the driver."""
         if self._halted:
             return
         interface = self.endpoint.interface
         if interface is not None:
-            if not self._conditions.paused:
+            if tell_driver and not self._conditions.paused:
                 tell(self.driver, "pause")
                 self.update(paused=True)
             with contextlib.suppress(InterfaceNotFoundError):
@@ -633,7 +649,8 @@ class MiniportAdapter:
             self.endpoint.interface = None
         self.step.close(deadline)
         self._halted = True
-        tell(self.driver, "halt")
+        if tell_driver:
+            tell(self.driver, "halt")
 
     def __repr__(self) -> str:
         return f"<ndisbridge.proxy.MiniportAdapter {self.key!r}>"

@@ -65,8 +65,10 @@ class MiniportDriver(OidHandling, Protocol):
         self, adapter: MiniportAdapter, parameters: MiniportInitParameters
     ) -> GeneralAttributes | None:
         """
-        Make the adapter ready (MiniportInitializeEx).  Without this method,
-        or if it returns None, its attributes are the usual ones.
+        Make the adapter ready (MiniportInitializeEx), and return its
+        attributes, or tell them by ``adapter.set_miniport_attributes()``,
+        after which its interface is registered.  Without this method, and
+        if neither is done, they are the usual ones.
         """
 
     def halt(self) -> None:

@@ -57,8 +57,7 @@ class NativeMiniport:
         functions = (oid_query, oid_set, initialize, halt)
         self._keep: tuple[Any, ...] = (*functions, context)
         self._query, self._set, self._initialize, self._halt = (
-            0 if each is None else function_address(each)
-            for each in functions
+            0 if each is None else function_address(each) for each in functions
         )
         self.flags = NON_BLOCKING if non_blocking else 0
         self.attributes = attributes or GeneralAttributes()

@@ -69,7 +69,7 @@ class MiniportInitParameters:
     """
     NDIS_MINIPORT_INIT_PARAMETERS: the identity of the adapter.
 
-    Its interface is registered once the driver has initialized it.
+    Its interface is registered once the driver has told its attributes.
     """
 
     if_index: int
