@@ -109,7 +109,7 @@ static ndisbridge_status initialize(void **adapter_context,
     adapter->net_luid = parameters->net_luid;
     *adapter_context = adapter;
     attributes->mtu_size = 9000;
-    attributes->media_connect_state = 
+    attributes->media_connect_state =
         NDISBRIDGE_NET_IF_MEDIA_CONNECT_STATE_CONNECTED;
     attributes->mac_address_length = 6;
     memcpy(attributes->current_mac_address, "\2\0\0\0\0\7", 6);

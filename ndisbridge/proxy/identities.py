@@ -165,13 +165,20 @@ class Identities:
                 return  # already: by who healed
             time.sleep(_PAUSE)
 
-    def _give_up(self, record: IdentityRecord) -> None:
-        """Release an identity, and those of the filters of an adapter."""
+    def _give_up(self, record: IdentityRecord) -> list[IdentityRecord]:
+        """
+        Release an identity, after those of the filters if it is an
+        adapter's: which were released, and not already.
+        """
+        records = [record]
         if record.attributes.get(_ROLE) == _ADAPTER:
-            for each in self.filters_of(record.key):
+            records = [*self.filters_of(record.key), record]
+        done = []
+        for each in records:
+            with contextlib.suppress(NotRetainedError, InvalidParameterError):
                 self._session.release(each)
-        with contextlib.suppress(NotRetainedError, InvalidParameterError):
-            self._session.release(record)
+                done.append(each)
+        return done
 
     def filters_of(self, key: str) -> list[IdentityRecord]:
         """The filter modules of an adapter that the store knows."""
@@ -217,11 +224,8 @@ class Identities:
     def _give_up_all(
         self, records: list[IdentityRecord]
     ) -> list[IdentityRecord]:
-        done = []
+        done: list[IdentityRecord] = []
         for record in records:
-            with contextlib.suppress(
-                IdentityInUseError, InUseError, NotRetainedError
-            ):
-                self._give_up(record)
-                done.append(record)
+            with contextlib.suppress(IdentityInUseError, InUseError):
+                done += self._give_up(record)
         return done
