@@ -165,8 +165,11 @@ def test_a_restart_allocates_nothing(store_path) -> None:
                 after = retained(session)
                 seen.append(
                     [
-                        (each.net_luid, each.identity.interface_guid)
-                        + (each.if_index,)
+                        (
+                            each.net_luid,
+                            each.identity.interface_guid,
+                            each.if_index,
+                        )
                         for each in (adapter, *modules)
                     ]
                 )

@@ -90,8 +90,7 @@ def test_killed_at(step: str, store_path: Path) -> None:
             adapter.uninstall()
         assert list(session.identities()) == []
         retained = {
-            each.if_type: each.retained
-            for each in session.store.stats().types
+            each.if_type: each.retained for each in session.store.stats().types
         }
         assert set(retained.values()) <= {0}
         assert session.store.check() == []
