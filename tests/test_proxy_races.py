@@ -122,7 +122,7 @@ def test_requests_while_filters_come_and_go(session, proxy) -> None:
             for higher, lower in session.if_stack_table().tolist():
                 below.setdefault(higher, set()).add(lower)
             reached = {ends[0]}
-            while not ends[1] in reached:
+            while ends[1] not in reached:
                 further = set().union(*(below.get(i, set()) for i in reached))
                 assert further - reached, below
                 reached |= further

@@ -78,8 +78,11 @@ class Handlers:
 
     def query_object(self, endpoint: Endpoint, oid: int) -> Any:
         """A query that nothing published answers."""
+        adapter = endpoint.adapter
         try:
-            return ask(endpoint, oid)
+            return adapter.proxy.serve(
+                OidRequest(adapter, endpoint.paths[oid], oid)
+            )
         except (NotSupportedError, InvalidOidError):
             found = _COUNTER_OIDS.get(oid)
             if found is None:
@@ -103,7 +106,7 @@ class Handlers:
             adapter.set_alias(endpoint, value)
         else:
             path = endpoint.paths[oid]
-            adapter.proxy.serve(OidRequest(adapter, path, oid, True, value))
+            adapter.proxy.serve(OidRequest.to_set(adapter, path, oid, value))
         if oid == _PACKET_FILTER:
             adapter.promiscuous(bool(value & _PROMISCUOUS))
 

@@ -105,17 +105,13 @@ class FilterModule:
         Raises:
             Exception: As those below say.
         """
-        return self._send(oid, False, None)
+        adapter, path = self.adapter, self._below[oid]
+        return adapter.proxy.serve(OidRequest(adapter, path, oid))
 
     def set_lower(self, oid: int, value: Any) -> None:
         """Send a set of the module's own to the drivers below."""
-        self._send(oid, True, value)
-
-    def _send(self, oid: int, is_set: bool, value: Any) -> Any:
-        adapter = self.adapter
-        return adapter.proxy.serve(
-            OidRequest(adapter, self._below[oid], oid, is_set, value)
-        )
+        adapter, path = self.adapter, self._below[oid]
+        adapter.proxy.serve(OidRequest.to_set(adapter, path, oid, value))
 
     def pause(self) -> None:
         """

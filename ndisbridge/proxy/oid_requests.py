@@ -23,6 +23,8 @@ from ..exceptions import (
 if TYPE_CHECKING:
     from .adapter import MiniportAdapter
 
+_get_ident = threading.get_ident
+
 #: OIDs whose ways are remembered; there are 2^32, and askers may try them.
 _REMEMBERED = 1024
 
@@ -72,15 +74,13 @@ class Step:
 
     def is_inside(self) -> bool:
         """Whether the calling thread is inside."""
-        own = threading.get_ident()
+        own = _get_ident()
         return any(each.thread == own for each in list(self.inside))
 
-    def leave(self, request: OidRequest) -> None:
-        self.inside.remove(request)
-        # Set before who closes looks at `inside`: one of the two sees it.
-        if self.closing:
-            with self._left:
-                self._left.notify_all()
+    def wake(self) -> None:
+        """Let who closes it look at `inside` again."""
+        with self._left:
+            self._left.notify_all()
 
     def close(self, deadline: float) -> None:
         """
@@ -135,39 +135,41 @@ class OidRequest:
     that it is served on.
     """
 
-    __slots__ = (
-        "_at",
-        "_path",
-        "adapter",
-        "cancelled",
-        "is_set",
-        "oid",
-        "thread",
-        "value",
-    )
+    # Of the class where most are the same: making one is a good part of what
+    # a request costs.
+
+    #: Whether ``value`` is to be set; else the value is asked for.
+    is_set = False
+    #: What is to be set; a filter module may put another in its place.
+    value: Any = None
+    #: The asker has given up; what is answered now is dropped.
+    cancelled = False
+    #: Identifier of the thread that serves it.
+    thread = 0
+    _at = 0
 
     def __init__(
-        self,
-        adapter: MiniportAdapter,
-        path: tuple[Step, ...],
-        oid: int,
-        is_set: bool = False,
-        value: Any = None,
+        self, adapter: MiniportAdapter, path: tuple[Step, ...], oid: int
     ) -> None:
         #: The adapter at the bottom.
         self.adapter = adapter
         #: The OID.
         self.oid = oid
-        #: Whether ``value`` is to be set; else the value is asked for.
-        self.is_set = is_set
-        #: What is to be set; a filter module may put another in its place.
-        self.value = value
-        #: The asker has given up; what is answered now is dropped.
-        self.cancelled = False
-        #: Identifier of the thread that serves it.
-        self.thread = 0
         self._path = path
-        self._at = 0
+
+    @classmethod
+    def to_set(
+        cls,
+        adapter: MiniportAdapter,
+        path: tuple[Step, ...],
+        oid: int,
+        value: Any,
+    ) -> OidRequest:
+        """A request to set an OID."""
+        request = cls(adapter, path, oid)
+        request.is_set = True
+        request.value = value
+        return request
 
     def forward(self) -> Any:
         """
@@ -195,14 +197,22 @@ class OidRequest:
                 "or it is over"
             ) from None
         self._at = at + 1
-        step.inside.append(self)
+        inside = step.inside
         try:
+            inside.append(self)
             if step.closing or self.cancelled:
                 return self._skip(step)
             return step.handler(self)  # type: ignore[misc]
         finally:
-            step.leave(self)
             self._at = at
+            try:  # noqa: SIM105 - costs half of what all this does
+                inside.remove(self)
+            except ValueError:  # an interrupt came first
+                pass
+            # Set before who closes looks at `inside`: one of the two sees
+            # the other.
+            if step.closing:
+                step.wake()
 
     def _skip(self, step: Step) -> Any:
         """Go past a driver that is leaving, or no further."""
@@ -219,7 +229,7 @@ class OidRequest:
 
     def run(self) -> Any:
         """Serve it from the top."""
-        self.thread = threading.get_ident()
+        self.thread = _get_ident()
         try:
             return self.forward()
         finally:
