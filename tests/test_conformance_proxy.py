@@ -227,7 +227,7 @@ def test_information_query(both) -> None:
     From the cache, otherwise by an OID request; drivers are never sent what
     is the provider's, nor what their attributes say.
     """
-    adapter, module = both
+    adapter, _module = both
     for oid in NEVER_SENT + FROM_ATTRIBUTES:
         for each in both:
             assert each.query(oid) is not None
@@ -237,9 +237,7 @@ def test_information_query(both) -> None:
     for oid, value in MANDATORY.items():
         for each in both:
             assert each.query(oid) == value
-    assert adapter.driver.asked == [
-        oid for oid in MANDATORY for _ in range(2)
-    ]
+    assert adapter.driver.asked == [oid for oid in MANDATORY for _ in range(2)]
 
 
 def test_alias_and_status_are_the_proxys(session, both) -> None:

@@ -306,3 +306,33 @@ def test_close_while_threads_ask(oid_timeout: float | None) -> None:
         for each in threads:
             each.join(60)
             assert not each.is_alive()
+
+
+def test_asked_the_moment_it_is_registered(session, proxy) -> None:
+    """
+    Before ``install`` or ``attach`` has returned: from the table, which asks
+    handlers, on every registration.
+    """
+    reading, failed = threading.Event(), []
+
+    def read(more: Callable[[], bool]) -> None:
+        while more():
+            for row in session.interface_table():
+                reading.set()
+                try:
+                    assert session.query(row.net_luid, VENDOR) == 7
+                except ndis.InterfaceNotFoundError:
+                    continue
+                except Exception as error:
+                    failed.append(error)
+
+    def churn(more: Callable[[], bool]) -> None:
+        while more():
+            adapter = proxy.install("eth", Driver())
+            for _ in range(3):
+                adapter.attach(Checking(), "f", position=0)
+            adapter.uninstall()
+
+    run(read, read, churn)
+    assert reading.is_set()
+    assert failed == []

@@ -95,6 +95,8 @@ class MiniportAdapter:
         )
         self.turn = Turn(f"the adapter {identity.key!r}")
         self.stack = FilterStack(self)
+        # Before it is registered: it may be asked at once.
+        self.stack.route()
         self._location = location
         self._bindings: tuple[Binding, ...] = ()
         self._indications = Indications()
@@ -531,7 +533,6 @@ class MiniportAdapter:
             ),
             self.if_index,
         )
-        self.stack.route()
 
     def _take_attributes(self, told: object) -> None:
         if not isinstance(told, GeneralAttributes):

@@ -220,6 +220,10 @@ class FilterStack:
     def attach(self, module: FilterModule, place: int) -> None:
         """Attach; what fails undoes what was done."""
         adapter = self._adapter
+        if place:
+            module._below = self.modules[place - 1].endpoint.paths
+        # Before it is registered: it may be asked at once.
+        module.endpoint.route(Paths((module.step, *module._below.steps)))
         call(module.driver, "attach", module, self._parameters(module, place))
         try:
             adapter.register(
