@@ -568,7 +568,7 @@ def test_threads_that_drivers_hold_are_bounded(session, monkeypatch) -> None:
             adapter.query(VENDOR)
         release.set()
         deadline = time.monotonic() + 30
-        while adapter.step.inside and time.monotonic() < deadline:
+        while adapter.requests.running and time.monotonic() < deadline:
             time.sleep(0.01)
         adapter.driver.answers[VENDOR] = 4
         assert adapter.query(VENDOR) == 4

@@ -35,7 +35,7 @@ from .endpoints import Endpoint
 from .filters import FilterModule, FilterStack
 from .indications import Indications
 from .native_miniport import NativeMiniport
-from .oid_requests import Step
+from .oid_requests import Requests, Step
 from .oper_status import Conditions, oper_state
 from .parameters import (
     GeneralAttributes,
@@ -93,6 +93,7 @@ class MiniportAdapter:
             driver,
             native=isinstance(driver, NativeMiniport),
         )
+        self.requests = Requests()
         self.turn = Turn(f"the adapter {identity.key!r}")
         self.stack = FilterStack(self)
         # Before it is registered: it may be asked at once.
@@ -618,7 +619,7 @@ class MiniportAdapter:
 
     def _end(self, timeout: float | None, *, release: bool) -> None:
         deadline = self.proxy.deadline(timeout)
-        if any(each.is_inside() for each in self.stack.steps):
+        if any(map(self.requests.is_inside, self.stack.steps)):
             raise InOwnHandlerError(
                 "a driver cannot end its adapter while it serves a request"
             )
@@ -648,7 +649,7 @@ class MiniportAdapter:
             with contextlib.suppress(InterfaceNotFoundError):
                 interface.deregister(max(deadline - time.monotonic(), 0))
             self.endpoint.interface = None
-        self.step.close(deadline)
+        self.requests.close(self.step, deadline)
         self._halted = True
         if tell_driver:
             tell(self.driver, "halt")

@@ -157,7 +157,7 @@ class FilterModule:
         Detaching a detached module does nothing.
         """
         deadline = self.adapter.proxy.deadline(timeout)
-        if self.step.is_inside():
+        if self.adapter.requests.is_inside(self.step):
             raise InOwnHandlerError(
                 "a filter module cannot detach while it serves a request"
             )
@@ -292,7 +292,7 @@ class FilterStack:
                 module.step.closing = True
                 self.route()
                 self._adapter.update()
-            module.step.close(deadline)
+            self._adapter.requests.close(module.step, deadline)
             self._bridge(module)
             self._deregister(module, deadline)
             self.modules = tuple(

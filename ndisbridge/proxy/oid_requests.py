@@ -31,7 +31,7 @@ _REMEMBERED = 1024
 
 class Step:
     """
-    One driver on the way of requests, and the requests inside it.
+    One driver on the way of requests.
 
     Args:
         handler: Its ``oid_request``; None for one that passes everything.
@@ -40,15 +40,7 @@ class Step:
         native: It is in C, and has no deadline.
     """
 
-    __slots__ = (
-        "_left",
-        "closing",
-        "driver",
-        "handler",
-        "inside",
-        "native",
-        "oids",
-    )
+    __slots__ = ("closing", "driver", "handler", "native", "oids")
 
     def __init__(
         self,
@@ -61,10 +53,8 @@ class Step:
         self.driver = driver
         self.oids = oids
         self.native = native
-        #: A list, whose append and remove need no lock.
-        self.inside: list[OidRequest] = []
+        #: It lets nobody in any more.
         self.closing = False
-        self._left = threading.Condition()
 
     def wants(self, oid: int) -> bool:
         """Whether requests for an OID stop here."""
@@ -72,31 +62,47 @@ class Step:
             self.oids is None or oid in self.oids
         )
 
-    def is_inside(self) -> bool:
+
+class Requests:
+    """
+    The requests on their way through the stack of one adapter, and who waits
+    for them to leave a step.
+    """
+
+    def __init__(self) -> None:
+        #: A list, whose append and remove need no lock.
+        self.running: list[OidRequest] = []
+        self._left = threading.Condition()
+
+    def inside(self, step: Step) -> list[OidRequest]:
+        """Those that a driver has, or has passed on."""
+        return [each for each in list(self.running) if step in each.entered]
+
+    def is_inside(self, step: Step) -> bool:
         """Whether the calling thread is inside."""
         own = _get_ident()
-        return any(each.thread == own for each in list(self.inside))
+        return any(each.thread == own for each in self.inside(step))
 
     def wake(self) -> None:
-        """Let who closes it look at `inside` again."""
+        """Let who closes a step look again."""
         with self._left:
             self._left.notify_all()
 
-    def close(self, deadline: float) -> None:
+    def close(self, step: Step, deadline: float) -> None:
         """
-        Let nobody in, and wait until nobody is inside.
+        Let nobody into a step, and wait until nobody is inside.
 
         Raises:
             NdisTimeoutError: Somebody still is; close again to go on.
         """
-        self.closing = True
+        step.closing = True
         with self._left:
-            while self.inside:
+            while inside := self.inside(step):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise NdisTimeoutError(
-                        f"{len(self.inside)} OID requests are still inside "
-                        f"{self.driver!r}"
+                        f"{len(inside)} OID requests are still inside "
+                        f"{step.driver!r}"
                     )
                 self._left.wait(left)
 
@@ -196,31 +202,34 @@ class OidRequest:
                 "an OID request cannot be passed on: there is nothing below, "
                 "or it is over"
             ) from None
-        self._at = at + 1
-        inside = step.inside
         try:
-            inside.append(self)
+            # Before it looks at `closing`, which is set before who closes
+            # looks at this: one of the two sees the other.
+            self._at = at + 1
             if step.closing or self.cancelled:
-                return self._skip(step)
+                return self._skip(at)
             return step.handler(self)  # type: ignore[misc]
         finally:
             self._at = at
-            try:  # noqa: SIM105 - costs half of what all this does
-                inside.remove(self)
-            except ValueError:  # an interrupt came first
-                pass
-            # Set before who closes looks at `inside`: one of the two sees
-            # the other.
             if step.closing:
-                step.wake()
+                self.adapter.requests.wake()
 
-    def _skip(self, step: Step) -> Any:
-        """Go past a driver that is leaving, or no further."""
+    def _skip(self, at: int) -> Any:
+        """Go past a driver that is leaving, without being inside it."""
         if self.cancelled:
             raise NdisTimeoutError("the asker has given up this OID request")
-        if step is self._path[-1]:
+        path = self._path
+        if at == len(path) - 1:
             raise InterfaceNotFoundError("the adapter is being halted")
+        self._path = (*path[:at], *path[at + 1 :])
+        self._at = at
+        self.adapter.requests.wake()
         return self.forward()
+
+    @property
+    def entered(self) -> tuple[Step, ...]:
+        """The steps that it is inside, top first."""
+        return self._path[: self._at]
 
     @property
     def is_native(self) -> bool:
@@ -230,16 +239,21 @@ class OidRequest:
     def run(self) -> Any:
         """Serve it from the top."""
         self.thread = _get_ident()
+        running = self.adapter.requests.running
         try:
+            running.append(self)
             return self.forward()
         finally:
             self._path = ()
+            try:  # noqa: SIM105 - costs as much as all this does
+                running.remove(self)
+            except ValueError:  # an interrupt came first
+                pass
 
     def cancel(self) -> list[object]:
         """Give it up: the drivers that are to be told."""
-        path = self._path
         self.cancelled = True
-        return [each.driver for each in path if self in each.inside]
+        return [each.driver for each in self.entered]
 
     def __repr__(self) -> str:
         kind = "set" if self.is_set else "query"
