@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import weakref
 from typing import Any
 
 import pytest
@@ -595,3 +598,68 @@ def test_flags_and_names() -> None:
         binding = adapter.bind(object())
         for each in (proxy, adapter, module, binding):
             assert "ndisbridge.proxy" in repr(each)
+
+
+def test_after_its_session_drivers_are_still_ended(store_path) -> None:
+    """Halted and detached; but the store is not at hand any more."""
+    session = ndis.Session(store_path)
+    proxy = ProxyProvider(session)
+    adapters = [proxy.install(key, Card()) for key in ("one", "two")]
+    modules = [adapters[0].attach(Filter(), "f") for _ in range(2)]
+    session.close()
+    for end in (modules[0].detach, adapters[1].uninstall):
+        with pytest.raises(ndis.InvalidStateError):
+            end()
+    proxy.close()
+    proxy.close()
+    for each in adapters:
+        assert each.driver.calls[-1] == "halt"
+    for each in modules:
+        assert each.driver.calls[-1] == "detach"
+    with ndis.Session(store_path) as again:
+        assert len(list(again.identities())) == 4
+
+
+def test_a_child_of_fork_leaves_the_drivers_alone(session, proxy) -> None:
+    """Everything there is refused; leaving the proxy does nothing."""
+    adapter = proxy.install("eth", Card())
+    module = adapter.attach(Filter(), "f")
+    calls = [*adapter.driver.calls, *module.driver.calls]
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        for call in (
+            proxy.close,
+            adapter.shutdown,
+            adapter.uninstall,
+            module.detach,
+            lambda: adapter.attach(Filter(), "f"),
+            lambda: proxy.install("new", Card()),
+            lambda: adapter.query(Oid.GEN_ALIAS),
+        ):
+            try:
+                call()
+            except ndis.ForkedError:
+                refused += 1
+        proxy.__exit__(None, None, None)
+        same = calls == [*adapter.driver.calls, *module.driver.calls]
+        os._exit(refused if same else 99)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7
+    assert adapter.query(Oid.GEN_ALIAS) == ""
+
+
+def test_nothing_is_kept_of_what_is_gone(session, proxy) -> None:
+    """Drivers, modules and adapters are let go of."""
+    adapter = proxy.install("eth", Card())
+    module = adapter.attach(Filter(), "f")
+    binding = adapter.bind(Filter())
+    adapter.query(Oid.GEN_ALIAS)
+    gone = [
+        weakref.ref(each)
+        for each in (adapter, adapter.driver, module, module.driver, binding)
+    ]
+    adapter.uninstall()
+    del adapter, module, binding
+    gc.collect()
+    assert [each() for each in gone] == [None] * 5

@@ -391,6 +391,18 @@ def test_an_initialization_that_fails(session, proxy, library) -> None:
     )
 
 
+def test_one_object_for_each_adapter(proxy, library) -> None:
+    """It is refused to a second adapter until the first one is halted."""
+    state = Adapter(value=1)
+    driver = driver_of(library, state)
+    adapter = proxy.install("one", driver)
+    with pytest.raises(ndis.InvalidStateError, match="the driver of"):
+        proxy.install("two", driver)
+    assert state.halted == 0
+    adapter.uninstall()
+    assert proxy.install("two", driver).query(VENDOR) == 1
+
+
 def test_characteristics_are_checked(library) -> None:
     characteristics = ffi.new("ndisbridge_miniport_driver_characteristics *")
     size = ffi.sizeof(characteristics[0])

@@ -618,6 +618,7 @@ class MiniportAdapter:
         self._end(timeout, release=True)
 
     def _end(self, timeout: float | None, *, release: bool) -> None:
+        self.proxy.check_process()
         deadline = self.proxy.deadline(timeout)
         if any(map(self.requests.is_inside, self.stack.steps)):
             raise InOwnHandlerError(
@@ -641,14 +642,11 @@ class MiniportAdapter:
         """Deregister, wait until nobody is inside, end the driver."""
         if self._halted:
             return
-        interface = self.endpoint.interface
-        if interface is not None:
+        if self.endpoint.interface is not None:
             if tell_driver and not self._conditions.paused:
                 tell(self.driver, "pause")
                 self.update(paused=True)
-            with contextlib.suppress(InterfaceNotFoundError):
-                interface.deregister(max(deadline - time.monotonic(), 0))
-            self.endpoint.interface = None
+            self.endpoint.deregister(deadline)
         self.requests.close(self.step, deadline)
         self._halted = True
         if tell_driver:

@@ -7,12 +7,13 @@ filter stack where OID requests begin their way down.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import _fastcall
 from .._native import NON_BLOCKING
-from ..exceptions import InterfaceNotFoundError
+from ..exceptions import InterfaceNotFoundError, InvalidStateError
 from ..provider import Provider
 from ..structures import OperState, decode, encode
 from .native_miniport import NativeMiniport
@@ -62,8 +63,26 @@ class Endpoint:
     def publish(self, values: Mapping[str, Any]) -> None:
         """Publish, if it is registered."""
         if self.interface is not None:
-            with contextlib.suppress(InterfaceNotFoundError):
+            # Also when the session is closed.
+            with contextlib.suppress(
+                InterfaceNotFoundError, InvalidStateError
+            ):
                 self.interface.publish(**values)
+
+    def deregister(self, deadline: float) -> None:
+        """
+        Deregister, if it is registered; a closed session has done it.
+
+        Raises:
+            NdisTimeoutError: A handler still runs.
+        """
+        interface = self.interface
+        if interface is None:
+            return
+        if not self.adapter.proxy.session.closed:
+            with contextlib.suppress(InterfaceNotFoundError):
+                interface.deregister(max(deadline - time.monotonic(), 0))
+        self.interface = None
 
     def context(self, make: Callable[..., Any]) -> Any:
         """What the core keeps for it."""

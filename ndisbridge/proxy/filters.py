@@ -12,14 +12,11 @@ which does not change the ends of the chain.
 
 from __future__ import annotations
 
-import contextlib
-import time
 from typing import TYPE_CHECKING, Any
 
 from ..constants import IfFlags
 from ..exceptions import (
     InOwnHandlerError,
-    InterfaceNotFoundError,
     InvalidStateError,
 )
 from ..net_luid import NetLuid
@@ -156,6 +153,7 @@ class FilterModule:
 
         Detaching a detached module does nothing.
         """
+        self.adapter.proxy.check_process()
         deadline = self.adapter.proxy.deadline(timeout)
         if self.adapter.requests.is_inside(self.step):
             raise InOwnHandlerError(
@@ -239,7 +237,7 @@ class FilterStack:
             )
             self._insert(module, place)
         except BaseException:
-            self._deregister(module, adapter.proxy.deadline(None))
+            module.endpoint.deregister(adapter.proxy.deadline(None))
             tell(module.driver, "detach")
             raise
         self.route()
@@ -294,7 +292,7 @@ class FilterStack:
                 self._adapter.update()
             self._adapter.requests.close(module.step, deadline)
             self._bridge(module)
-            self._deregister(module, deadline)
+            module.endpoint.deregister(deadline)
             self.modules = tuple(
                 each for each in self.modules if each is not module
             )
@@ -308,18 +306,11 @@ class FilterStack:
     def _bridge(self, module: FilterModule) -> None:
         """The row that takes the place of those of a module."""
         place = self._find(module)
-        if place + 1 < len(self.modules):
+        if place + 1 < len(self.modules) and not self._session.closed:
             lower = self.modules[place - 1] if place else self._adapter
             self._session.add_if_stack_entry(
                 self.modules[place + 1].if_index, lower.if_index
             )
-
-    def _deregister(self, module: FilterModule, deadline: float) -> None:
-        interface = module.endpoint.interface
-        if interface is not None:
-            with contextlib.suppress(InterfaceNotFoundError):
-                interface.deregister(max(deadline - time.monotonic(), 0))
-            module.endpoint.interface = None
 
     # -- requests
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _native_miniport
 from .._native import NON_BLOCKING, function_address
 from ..constants import StatusIndication
-from ..exceptions import NotSupportedError
+from ..exceptions import InvalidStateError, NotSupportedError
 from ..structures import LinkState, decode, encode
 from .parameters import GeneralAttributes, MiniportInitParameters
 
@@ -64,6 +64,7 @@ class NativeMiniport:
         self._driver_context = function_address(context)
         self._adapter_context = self._driver_context
         self._handle = 0
+        self._adapter: MiniportAdapter | None = None
 
     @classmethod
     def from_characteristics(
@@ -103,6 +104,15 @@ class NativeMiniport:
     # -- as any driver
 
     def initialize(
+        self, adapter: MiniportAdapter, parameters: MiniportInitParameters
+    ) -> GeneralAttributes:
+        if self._adapter is not None:
+            raise InvalidStateError(f"it is the driver of {self._adapter!r}")
+        told = self._told(adapter, parameters)
+        self._adapter = adapter
+        return told
+
+    def _told(
         self, adapter: MiniportAdapter, parameters: MiniportInitParameters
     ) -> GeneralAttributes:
         if not self._initialize:
@@ -149,4 +159,10 @@ class NativeMiniport:
         )
 
     def halt(self) -> None:
-        _native_miniport.halt(self._halt, self._adapter_context, self._handle)
+        try:
+            _native_miniport.halt(
+                self._halt, self._adapter_context, self._handle
+            )
+        finally:
+            self._adapter = None
+            self._adapter_context = self._driver_context

@@ -18,6 +18,7 @@ from .._native import LOCATION_UNKNOWN, NON_BLOCKING
 from ..constants import IfType
 from ..exceptions import (
     DuplicateObjectIdError,
+    ForkedError,
     InvalidParameterError,
     InvalidStateError,
     ResourcesError,
@@ -62,7 +63,8 @@ class ProxyProvider:
         StoreError: The store cannot be read, or refuses to release what a
             crashed process has begun to uninstall or detach.
 
-    Any thread may use it.  Close it before its session.
+    Any thread may use it.  Close it before its session; after it, drivers
+    are ended, but nothing can be uninstalled or detached any more.
     """
 
     def __init__(
@@ -222,9 +224,11 @@ class ProxyProvider:
 
         Raises:
             NdisTimeoutError: One still is; close again to go on waiting.
+            ForkedError: It came through ``fork()``.
 
         Closing a closed proxy does nothing.
         """
+        self.check_process()
         with self._lock:
             self._closed = True
         deadline = self.deadline(timeout)
@@ -232,7 +236,8 @@ class ProxyProvider:
             adapter.shutdown(max(deadline - time.monotonic(), 0))
         while self._providers:
             kind = next(iter(self._providers))
-            self._providers[kind].deregister()
+            if not self.session.closed:
+                self._providers[kind].deregister()
             del self._providers[kind]
 
     def __enter__(self) -> ProxyProvider:
@@ -244,13 +249,21 @@ class ProxyProvider:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self.session.closed:
+        with contextlib.suppress(ForkedError):
             self.close()
 
     def __repr__(self) -> str:
         return f"<ndisbridge.proxy.ProxyProvider {self.name!r}>"
 
     # -- for the modules beside
+
+    def check_process(self) -> None:
+        """
+        The drivers of a parent are not a child's to end; those of a closed
+        session still are to be ended.
+        """
+        with contextlib.suppress(InvalidStateError):
+            self.session._check_process()
 
     def deadline(self, timeout: float | None) -> float:
         """When a wait ends, on the monotonic clock."""
