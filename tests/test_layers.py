@@ -68,6 +68,7 @@ PROXY_LAYERS = [
     "identities",
     "bindings",
     "filters",
+    "adapter_state",
     "adapter",
     "provider",
 ]

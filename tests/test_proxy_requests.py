@@ -186,7 +186,9 @@ def test_the_packet_filter_says_whether_it_is_promiscuous(proxy) -> None:
     assert adapter.query(Oid.GEN_PROMISCUOUS_MODE) is False
     adapter.set(Oid.GEN_CURRENT_PACKET_FILTER, 0x2F)
     assert adapter.query(Oid.GEN_PROMISCUOUS_MODE) is True
-    assert module.query(Oid.GEN_PROMISCUOUS_MODE) is True
+    late = adapter.attach(object(), "late")
+    for each in (module, late):
+        assert each.query(Oid.GEN_PROMISCUOUS_MODE) is True
     adapter.set(Oid.GEN_CURRENT_PACKET_FILTER, 0xB)
     assert adapter.query(Oid.GEN_PROMISCUOUS_MODE) is False
     driver.answers[int(Oid.GEN_CURRENT_PACKET_FILTER)] = OSError()

@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..constants import (
     IfAdminStatus,
     IfFlags,
-    MediaConnectState,
-    MediaDuplexState,
-    StatusIndication,
 )
 from ..exceptions import (
     InOwnHandlerError,
@@ -29,11 +23,11 @@ from ..exceptions import (
 from ..net_luid import NetLuid
 from ..provider import Identity, InterfaceInformation
 from ..structures import LinkState, OperState
+from .adapter_state import AdapterState
 from .bindings import Binding
 from .drivers import call, tell
 from .endpoints import Endpoint
 from .filters import FilterModule, FilterStack
-from .indications import Indications
 from .native_miniport import NativeMiniport
 from .oid_requests import Requests, Step
 from .oper_status import Conditions, oper_state
@@ -50,12 +44,6 @@ if TYPE_CHECKING:
 
 def _refuse(request: object) -> Any:
     raise NotSupportedError("the miniport driver serves no OID requests")
-
-
-def _now() -> int:
-    """Milliseconds since the machine started."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime_ns(clock) // 1_000_000
 
 
 class MiniportAdapter:
@@ -99,11 +87,9 @@ class MiniportAdapter:
         # Before it is registered: it may be asked at once.
         self.stack.route()
         self._location = location
+        self.state = AdapterState(self)
         self._bindings: tuple[Binding, ...] = ()
-        self._indications = Indications()
-        self._lock = threading.Lock()  # of the two below
-        self._conditions = Conditions(paused=True)
-        self._link: LinkState | None = None
+        self._lock = threading.Lock()  # of the bindings
         self._halted = False
         self._released = False
 
@@ -138,27 +124,17 @@ class MiniportAdapter:
     @property
     def link_state(self) -> LinkState:
         """The link, as the driver last said."""
-        if self._link is not None:
-            return self._link
-        attributes = self.attributes
-        return LinkState(
-            attributes.media_connect_state,
-            attributes.media_duplex_state,
-            attributes.xmit_link_speed,
-            attributes.rcv_link_speed,
-            attributes.supported_pause_functions,
-            attributes.auto_negotiation_flags,
-        )
+        return self.state.link_state
 
     @property
     def conditions(self) -> Conditions:
         """What its operational status follows from."""
-        return self._conditions
+        return self.state.conditions
 
     @property
     def oper_state(self) -> OperState:
         """ifOperStatus, and the reasons for it."""
-        return oper_state(self._conditions)
+        return oper_state(self.state.conditions)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -206,29 +182,9 @@ class MiniportAdapter:
                 or no such link state.
             InvalidStateError: The adapter is halted.
         """
-        if status_code == StatusIndication.OPER_STATUS:
-            raise InvalidParameterError(
-                "miniport drivers must not indicate OPER_STATUS: the proxy "
-                "does, from the link state and from what is reported"
-            )
         if self._halted:
             raise InvalidStateError(f"{self!r} is halted")
-        if status_code != StatusIndication.LINK_STATE:
-            self._indicate(status_code, value)
-            self._indications.deliver()
-            return
-        if not isinstance(value, LinkState):
-            raise InvalidParameterError("LINK_STATE comes with a LinkState")
-        _check_link(value)
-        with self._lock:
-            self._link = value
-            self._conditions = replace(
-                self._conditions,
-                media_connect_state=value.media_connect_state,
-            )
-            self._publish(self._link_values())
-            self._indicate(status_code, value)
-        self._indications.deliver()
+        self.state.indicate_status(status_code, value)
 
     def report(
         self,
@@ -247,7 +203,7 @@ class MiniportAdapter:
             lower_layer_down: What a virtual adapter runs on is not UP.
             low_power: It is in a low power state.
         """
-        self.update(
+        self.state.update(
             present=present,
             port_authenticated=port_authenticated,
             lower_layer_down=lower_layer_down,
@@ -267,7 +223,7 @@ class MiniportAdapter:
             raise InvalidParameterError(
                 f"there is no administrative status {admin_status}"
             ) from None
-        self.update(admin_status=admin_status)
+        self.state.update(admin_status=admin_status)
 
     def set_alias(self, endpoint: Endpoint, alias: str) -> None:
         """Change ifAlias, durably, of the adapter or of a filter module."""
@@ -276,11 +232,6 @@ class MiniportAdapter:
             raise InterfaceNotFoundError
         interface.identity.update(alias=alias)
         endpoint.publish({"alias": alias})
-
-    def promiscuous(self, promiscuous: bool) -> None:
-        """Publish ifPromiscuousMode: the packet filter has been set."""
-        with self._lock:
-            self._publish({"promiscuous_mode": promiscuous})
 
     def pause(self) -> None:
         """
@@ -291,9 +242,9 @@ class MiniportAdapter:
             Exception: The driver refuses.
         """
         self._check()
-        if not self._conditions.paused:
+        if not self.conditions.paused:
             call(self.driver, "pause")
-            self.update(paused=True)
+            self.state.update(paused=True)
 
     def restart(self) -> None:
         """
@@ -304,86 +255,13 @@ class MiniportAdapter:
             Exception: The driver refuses.
         """
         self._check()
-        if self._conditions.paused:
+        if self.conditions.paused:
             call(self.driver, "restart")
-            self.update(paused=False)
-
-    def update(self, **changes: Any) -> None:
-        """Change conditions, publish what follows, and tell of it."""
-        with self._lock:
-            self._conditions = replace(
-                self._conditions,
-                **{
-                    name: each
-                    for name, each in changes.items()
-                    if each is not None
-                },
-            )
-            self._publish({"admin_status": self._conditions.admin_status})
-        self._indications.deliver()
+            self.state.update(paused=False)
 
     def _check(self) -> None:
         if self.endpoint.interface is None:
             raise InvalidStateError(f"{self!r} is halted")
-
-    def _link_values(self) -> dict[str, Any]:
-        link = self.link_state
-        return {
-            "media_connect_state": link.media_connect_state,
-            "media_duplex_state": link.media_duplex_state,
-            "xmit_link_speed": link.xmit_link_speed,
-            "rcv_link_speed": link.rcv_link_speed,
-        }
-
-    def _publish(self, values: Mapping[str, Any]) -> None:
-        """
-        Publish for the adapter and its filter modules, which follow it; the
-        caller has the lock.
-        """
-        self._publish_one(self.endpoint, self._conditions, values)
-        for module in self.stack.modules:
-            self._publish_filter(module, values)
-
-    def _publish_filter(
-        self, module: FilterModule, values: Mapping[str, Any]
-    ) -> None:
-        own = self._conditions.paused or module.paused
-        self._publish_one(
-            module.endpoint, replace(self._conditions, paused=own), values
-        )
-
-    def _publish_one(
-        self,
-        endpoint: Endpoint,
-        conditions: Conditions,
-        values: Mapping[str, Any],
-    ) -> None:
-        state = oper_state(conditions)
-        if endpoint.interface is None:
-            return
-        before, endpoint.oper_state = endpoint.oper_state, state
-        values = {
-            **values,
-            "oper_status": state.operational_status,
-            "oper_status_flags": state.operational_status_flags,
-        }
-        if (
-            before is None
-            or before.operational_status != state.operational_status
-        ):
-            values["last_change"] = _now()
-        endpoint.publish(values)
-        if before not in {None, state} and not endpoint.is_filter:
-            self._indicate(StatusIndication.OPER_STATUS, state)
-
-    def _indicate(self, status_code: int, value: Any) -> None:
-        def deliver() -> None:
-            for module in self.stack.modules:
-                tell(module.driver, "status", status_code, value)
-            for binding in self._bindings:
-                tell(binding.protocol, "status", binding, status_code, value)
-
-        self._indications.add(deliver)
 
     # -- filter modules
 
@@ -433,7 +311,7 @@ class MiniportAdapter:
                 self._undo(module, made)
                 raise
             module.paused = paused
-            self.update()
+            self.state.update()
             self.tell_restart()
         return module
 
@@ -548,13 +426,7 @@ class MiniportAdapter:
                 f"installed as {int(if_type)}, which is in its NET_LUID"
             )
         self.attributes = told
-        with self._lock:
-            link = self.link_state
-            _check_link(link)
-            self._conditions = replace(
-                self._conditions,
-                media_connect_state=link.media_connect_state,
-            )
+        self.state.begin()
 
     def register(
         self,
@@ -568,21 +440,7 @@ class MiniportAdapter:
             identity, information, if_index=if_index, context=endpoint
         )
         endpoint.interface = interface
-        with self._lock:
-            conditions = replace(self._conditions, paused=True)
-            self._publish_one(
-                endpoint,
-                conditions,
-                {
-                    "admin_status": conditions.admin_status,
-                    "alias": identity.alias,
-                    "mtu": self.attributes.mtu_size,
-                    "promiscuous_mode": False,
-                    "in_unknown_protos": 0,
-                    "counter_discontinuity_time": 0,
-                    **self._link_values(),
-                },
-            )
+        self.state.begin_publishing(endpoint, identity.alias)
 
     def shutdown(self, timeout: float | None = None) -> None:
         """
@@ -643,9 +501,9 @@ class MiniportAdapter:
         if self._halted:
             return
         if self.endpoint.interface is not None:
-            if tell_driver and not self._conditions.paused:
+            if tell_driver and not self.conditions.paused:
                 tell(self.driver, "pause")
-                self.update(paused=True)
+                self.state.update(paused=True)
             self.endpoint.deregister(deadline)
         self.requests.close(self.step, deadline)
         self._halted = True
@@ -654,19 +512,6 @@ class MiniportAdapter:
 
     def __repr__(self) -> str:
         return f"<ndisbridge.proxy.MiniportAdapter {self.key!r}>"
-
-
-def _check_link(link: LinkState) -> None:
-    try:
-        MediaConnectState(link.media_connect_state)
-        MediaDuplexState(link.media_duplex_state)
-    except ValueError as error:
-        raise InvalidParameterError(f"no such link state: {error}") from None
-    if not (
-        0 <= link.xmit_link_speed < 1 << 64
-        and 0 <= link.rcv_link_speed < 1 << 64
-    ):
-        raise InvalidParameterError("a link speed is a 64-bit number")
 
 
 def native_flags(driver: object) -> int | None:

@@ -108,7 +108,7 @@ class Handlers:
             path = endpoint.paths[oid]
             adapter.proxy.serve(OidRequest.to_set(adapter, path, oid, value))
         if oid == _PACKET_FILTER:
-            adapter.promiscuous(bool(value & _PROMISCUOUS))
+            adapter.state.set_promiscuous(bool(value & _PROMISCUOUS))
 
 
 # -- OIDs that NDIS 6 miniport drivers are never asked for, and those that

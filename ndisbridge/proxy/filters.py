@@ -168,7 +168,7 @@ class FilterModule:
 
     def _set_paused(self, paused: bool) -> None:
         self.paused = paused
-        self.adapter.update()
+        self.adapter.state.update()
 
     def __repr__(self) -> str:
         return f"<ndisbridge.proxy.FilterModule {self.identity.key!r}>"
@@ -289,7 +289,7 @@ class FilterStack:
                 module.paused = True
                 module.step.closing = True
                 self.route()
-                self._adapter.update()
+                self._adapter.state.update()
             self._adapter.requests.close(module.step, deadline)
             self._bridge(module)
             module.endpoint.deregister(deadline)
