@@ -178,6 +178,30 @@ def test_sets_go_down(session, proxy) -> None:
     assert driver.asked[-1] == Oid.GEN_VLAN_ID
 
 
+def test_what_the_proxy_keeps_is_set_there(session, proxy) -> None:
+    """ifAdminStatus and ifAlias, as RFC 2863 has it; the rest is refused."""
+    driver = Driver(dict.fromkeys(Oid))
+    adapter = proxy.install("eth", driver)
+    module = adapter.attach(Passing(), "f")
+    module.query(Oid.GEN_ADMIN_STATUS)
+    adapter.set(Oid.GEN_ADMIN_STATUS, ndis.IfAdminStatus.DOWN)
+    assert module.query(Oid.GEN_OPERATIONAL_STATUS) == ndis.IfOperStatus.DOWN
+    with pytest.raises(ndis.InvalidParameterError):
+        adapter.set(Oid.GEN_ADMIN_STATUS, 9)
+    session.set(module.net_luid, Oid.GEN_ALIAS, "Above")
+    adapter.set(Oid.GEN_ALIAS, "Below")
+    assert module.query(Oid.GEN_ALIAS) == module.identity.alias == "Above"
+    assert adapter.query(Oid.GEN_ALIAS) == adapter.identity.alias == "Below"
+    for oid, value in (
+        (Oid.GEN_PROMISCUOUS_MODE, True),
+        (Oid.GEN_MAXIMUM_FRAME_SIZE, 9000),
+        (Oid.GEN_OPERATIONAL_STATUS, 1),
+    ):
+        with pytest.raises(ndis.NotSupportedError):
+            adapter.set(oid, value)
+    assert driver.asked == module.driver.seen == []
+
+
 def test_the_packet_filter_says_whether_it_is_promiscuous(proxy) -> None:
     """ifPromiscuousMode is never asked of the driver."""
     driver = Driver({Oid.GEN_CURRENT_PACKET_FILTER: lambda r: None})

@@ -56,6 +56,21 @@ _ADMIN_STATUS = int(Oid.GEN_ADMIN_STATUS)
 _ALIAS = int(Oid.GEN_ALIAS)
 #: NDIS_PACKET_TYPE_PROMISCUOUS.
 _PROMISCUOUS = 0x20
+#: OIDs that NDIS 6 miniport drivers are never sent, whatever a provider of
+#: another kind may let be set.
+_NEVER_SENT = {
+    int(oid)
+    for oid in (
+        Oid.GEN_PROMISCUOUS_MODE,
+        Oid.GEN_MAXIMUM_FRAME_SIZE,
+        Oid.GEN_LINK_SPEED_EX,
+        Oid.GEN_MEDIA_CONNECT_STATUS_EX,
+        Oid.GEN_MEDIA_DUPLEX_STATE,
+        Oid.GEN_OPERATIONAL_STATUS,
+        Oid.GEN_XMIT_LINK_SPEED,
+        Oid.GEN_RCV_LINK_SPEED,
+    )
+}
 #: Bit of an OID's access in the catalog.
 _SETTABLE = 2
 
@@ -95,18 +110,24 @@ class Handlers:
             return getattr(statistics, member)
 
     def set_object(self, endpoint: Endpoint, oid: int, value: Any) -> None:
-        """A set."""
-        entry = _native.describe_oid(oid)
-        if entry is not None and not entry["access"] & _SETTABLE:
-            raise NotSupportedError(f"OID_{entry['name']} cannot be set")
+        """
+        A set.  ifAdminStatus and ifAlias, which NDIS has no set OIDs for and
+        RFC 2863 lets be set, are the proxy's own.
+        """
         adapter = endpoint.adapter
         if oid == _ADMIN_STATUS:
             adapter.set_admin_status(value)
-        elif oid == _ALIAS:
+            return
+        if oid == _ALIAS:
             adapter.set_alias(endpoint, value)
-        else:
-            path = endpoint.paths[oid]
-            adapter.proxy.serve(OidRequest.to_set(adapter, path, oid, value))
+            return
+        entry = _native.describe_oid(oid)
+        if entry is not None and (
+            oid in _NEVER_SENT or not entry["access"] & _SETTABLE
+        ):
+            raise NotSupportedError(f"OID_{entry['name']} cannot be set")
+        path = endpoint.paths[oid]
+        adapter.proxy.serve(OidRequest.to_set(adapter, path, oid, value))
         if oid == _PACKET_FILTER:
             adapter.state.set_promiscuous(bool(value & _PROMISCUOUS))
 
