@@ -104,11 +104,11 @@ def test_requests_while_filters_come_and_go(session, proxy) -> None:
         while more():
             each = Checking()
             filters.append(each)
-            place = source.randrange(len(adapter.filters))
+            below = source.choice(adapter.filters)  # never above `top`
             try:
-                module = adapter.attach(each, "f", position=place)
-            except IndexError:
-                continue  # fewer by now
+                module = adapter.attach(each, "f", below=below)
+            except ndis.InvalidStateError:
+                continue  # detached by now
             module.detach()
 
     def read(more: Callable[[], bool]) -> None:
