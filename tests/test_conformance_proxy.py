@@ -256,7 +256,7 @@ def test_what_survives(store_path: Path) -> None:
     """NET_LUID, GUID and alias do; interfaces and stack rows don't."""
     with ndis.Session(store_path) as session, ProxyProvider(session) as proxy:
         adapter = proxy.install("eth", Miniport(), alias="LAN")
-        adapter.set_alias(adapter.endpoint, "WAN")
+        adapter.set_alias("WAN")
     with ndis.Session(store_path) as session, ProxyProvider(session) as proxy:
         assert session.interface_count == 0
         again = proxy.install("eth", Miniport(), alias="LAN")

@@ -419,10 +419,16 @@ def test_places(proxy) -> None:
     module.detach()
     with pytest.raises(ndis.InvalidStateError):
         one.attach(Filter(), "f", below=module)
-    with pytest.raises(ndis.InvalidStateError):
-        module.pause()
+    for change in (module.pause, lambda: module.set_alias("gone")):
+        with pytest.raises(ndis.InvalidStateError):
+            change()
     one.uninstall()
-    for change in (one.pause, one.restart, lambda: one.attach(Filter(), "f")):
+    for change in (
+        one.pause,
+        one.restart,
+        lambda: one.attach(Filter(), "f"),
+        lambda: one.set_alias("gone"),
+    ):
         with pytest.raises(ndis.InvalidStateError):
             change()
 

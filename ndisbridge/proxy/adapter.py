@@ -225,13 +225,17 @@ class MiniportAdapter:
             ) from None
         self.state.update(admin_status=admin_status)
 
-    def set_alias(self, endpoint: Endpoint, alias: str) -> None:
-        """Change ifAlias, durably, of the adapter or of a filter module."""
-        interface = endpoint.interface
-        if interface is None or interface.identity is None:
-            raise InterfaceNotFoundError
-        interface.identity.update(alias=alias)
-        endpoint.publish({"alias": alias})
+    def set_alias(self, alias: str) -> None:
+        """
+        Change ifAlias, durably.
+
+        Raises:
+            InvalidStateError: The adapter is halted.
+            InvalidParameterError: It is too long, or no alias.
+            StoreError: The store refused; it is as before.
+        """
+        self._check()
+        self.endpoint.set_alias(alias)
 
     def pause(self) -> None:
         """

@@ -119,7 +119,7 @@ class Handlers:
             adapter.set_admin_status(value)
             return
         if oid == _ALIAS:
-            adapter.set_alias(endpoint, value)
+            endpoint.set_alias(value)
             return
         entry = _native.describe_oid(oid)
         if entry is not None and (

@@ -69,6 +69,14 @@ class Endpoint:
             ):
                 self.interface.publish(**values)
 
+    def set_alias(self, alias: str) -> None:
+        """Change ifAlias in the identity, then as it is published."""
+        interface = self.interface
+        if interface is None or interface.identity is None:
+            raise InterfaceNotFoundError
+        interface.identity.update(alias=alias)
+        self.publish({"alias": alias})
+
     def deregister(self, deadline: float) -> None:
         """
         Deregister, if it is registered; a closed session has done it.

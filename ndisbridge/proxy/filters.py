@@ -110,6 +110,13 @@ class FilterModule:
         adapter, path = self.adapter, self._below[oid]
         adapter.proxy.serve(OidRequest.to_set(adapter, path, oid, value))
 
+    def set_alias(self, alias: str) -> None:
+        """
+        Change ifAlias, durably; see :meth:`MiniportAdapter.set_alias`.
+        """
+        self._check()
+        self.endpoint.set_alias(alias)
+
     def pause(self) -> None:
         """
         Pause: its interface is DORMANT, because it is paused.
