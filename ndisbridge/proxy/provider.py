@@ -10,6 +10,7 @@ import contextlib
 import math
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,10 @@ class ProxyProvider:
         self.name = name
         self.compartment = compartment
         self.oid_timeout = oid_timeout
+        #: Sends a request down, within the deadline if there is one.
+        self.serve: Callable[[OidRequest], Any] = (
+            OidRequest.run if oid_timeout is None else self._serve_in_time
+        )
         self._wait_timeout = wait_timeout
         self._workers = Workers()
         self._lock = threading.Lock()
@@ -298,8 +303,7 @@ class ProxyProvider:
             if self._adapters.get(adapter.key) is adapter:
                 del self._adapters[adapter.key]
 
-    def serve(self, request: OidRequest) -> Any:
-        """Send a request down, within the deadline if there is one."""
+    def _serve_in_time(self, request: OidRequest) -> Any:
         timeout = self.oid_timeout
         if timeout is None or request.is_native:
             return request.run()
