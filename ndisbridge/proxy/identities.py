@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import time
 from collections.abc import Collection, Iterator
 
@@ -34,6 +35,9 @@ _ROLE = "role"
 _ADAPTER = "adapter"
 _FILTER = "filter"
 _LEAVING = "leaving"
+#: Of an adapter: the filters that it has had, with the highest number of
+#: each, so that theirs are found without reading all identities.
+_FILTERS = "filters"
 #: Seconds between two attempts to release what a handler still completes.
 _PAUSE = 0.002
 
@@ -96,6 +100,7 @@ class Identities:
             if key in attached:
                 continue
             if self._is_free(key):
+                self._note_filter(adapter, name, number)
                 return self._make(
                     key,
                     adapter.if_type,
@@ -111,6 +116,16 @@ class Identities:
             ):
                 return found, False
         raise AssertionError("numbers do not end")
+
+    def _note_filter(self, adapter: Identity, name: str, number: int) -> None:
+        """Note, durably, that a filter's number may be in use from now on."""
+        attributes = adapter.record.attributes
+        highest = json.loads(attributes.get(_FILTERS, "{}"))
+        if highest.get(name, -1) < number:
+            highest[name] = number
+            adapter.update(
+                attributes={**attributes, _FILTERS: json.dumps(highest)}
+            )
 
     def _is_free(self, key: str) -> bool:
         """
@@ -172,7 +187,7 @@ class Identities:
         """
         records = [record]
         if record.attributes.get(_ROLE) == _ADAPTER:
-            records = [*self.filters_of(record.key), record]
+            records = [*self.filters_of(record), record]
         done = []
         for each in records:
             with contextlib.suppress(NotRetainedError, InvalidParameterError):
@@ -180,13 +195,19 @@ class Identities:
                 done.append(each)
         return done
 
-    def filters_of(self, key: str) -> list[IdentityRecord]:
+    def filters_of(self, adapter: IdentityRecord) -> list[IdentityRecord]:
         """The filter modules of an adapter that the store knows."""
+        highest = json.loads(adapter.attributes.get(_FILTERS, "{}"))
+        found = [
+            self._provider.find(f"{adapter.key}/{name}-{number:04}")
+            for name, last in highest.items()
+            for number in range(last + 1)
+        ]
         return [
-            each
-            for each in self._all()
-            if each.attributes.get(_ROLE) == _FILTER
-            and each.attributes.get(_ADAPTER) == key
+            each.record
+            for each in found
+            if each is not None
+            and each.record.attributes.get(_ROLE) == _FILTER
         ]
 
     def _all(self) -> Iterator[IdentityRecord]:

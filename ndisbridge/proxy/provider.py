@@ -293,7 +293,7 @@ class ProxyProvider:
 
     def release_adapter(self, identity: Identity, deadline: float) -> None:
         """Release an adapter's NET_LUID, and of filters it has had."""
-        for record in self.identities.filters_of(identity.key):
+        for record in self.identities.filters_of(identity.record):
             self.session.release(record)
         self.identities.release(identity, deadline)
 
