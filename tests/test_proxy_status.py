@@ -470,3 +470,29 @@ def test_a_change_that_hangs_holds_up_its_adapter_only(session) -> None:
         release.set()
         thread.join()
         assert len(adapter.filters) == 1
+
+
+def test_events(session, proxy) -> None:
+    """
+    What the proxy publishes arrives as events: linkDown and linkUp of the
+    adapter and of its filter module; nothing where nothing has changed.
+    """
+    adapter = proxy.install("eth", Card())
+    module = adapter.attach(object(), "f")
+    luids = [adapter.net_luid, module.net_luid]
+    with session.events() as events:
+        adapter.report(low_power=False)
+        adapter.indicate_status(StatusIndication.LINK_STATE, DISCONNECTED)
+        adapter.indicate_status(StatusIndication.LINK_STATE, CONNECTED)
+        module.detach()
+        seen = []
+        for event in events:
+            if event.kind.name == "PARAMETER" and event.link:
+                seen.append((event.link.name, event.net_luid))
+            if event.kind.name == "DELETE":
+                assert event.net_luid == module.net_luid
+                break
+    assert seen == [
+        *(("DOWN", luid) for luid in luids),
+        *(("UP", luid) for luid in luids),
+    ]
