@@ -75,7 +75,7 @@ build: $(VENV)/.built
 $(VENV)/.tools: $(VENV)/.made pyproject.toml
 	@echo "Installing the tools of the tests"
 	@$(PIP) 'pytest>=8' 'pytest-benchmark>=5' 'hypothesis>=6.100' \
-	    'build>=1.2' 'ruff>=0.9' 'mypy>=1.15' 'psycopg[binary]>=3.2' \
+	    'build>=1.2' 'ruff>=0.9' 'mypy>=1.15' 'psycopg[binary]>=3.2.4' \
 	    'pyroute2>=0.7' 'psutil>=5.9'
 	@touch $@
 

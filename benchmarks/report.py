@@ -36,11 +36,13 @@ import bench_allocation as python_peers  # noqa: E402
 import bench_core  # noqa: E402
 import bench_interfaces  # noqa: E402
 import bench_linux  # noqa: E402
+import bench_proxy  # noqa: E402
 import bench_store  # noqa: E402
 from bench_core import BATCH, ETHERNET, WINDOW  # noqa: E402
 from conftest import machine  # noqa: E402
 
 import ndisbridge as ndis  # noqa: E402
+from ndisbridge.proxy import ProxyProvider  # noqa: E402
 from ndisbridge.structures import InterfaceTable  # noqa: E402
 
 PAIRS = 10_000
@@ -496,6 +498,29 @@ def millions(directory: Path, flushes: bench_store.Flushes) -> Iterator[Ratio]:
             )
 
 
+def oid_requests() -> Iterator[Ratio]:
+    """Through the filter modules of the proxy, beside bare closures."""
+    for what, filter_class in (
+        ("8 filter modules that pass it", bench_proxy.Passing),
+        ("8 filter modules that want other OIDs", bench_proxy.Elsewhere),
+        ("no filter module", None),
+    ):
+        passed = 8 if filter_class is bench_proxy.Passing else 0
+        peer = bench_proxy.Peer(passed)
+        with ndis.Session() as session, ProxyProvider(session) as proxy:
+            luid = bench_proxy.installed(proxy, filter_class)
+            yield compare(
+                f"Python: an OID request through {what}",
+                Side(
+                    lambda s=session, n=luid: bench_proxy.ask(s.query, n), 77
+                ),
+                f"dict dispatch through {passed} closures",
+                Side(lambda p=peer: bench_proxy.ask(p.query, 5), 77),
+                each=bench_proxy.REQUESTS,
+                samples=60,
+            )
+
+
 def measure(directory: Path, *, goals_only: bool) -> Iterator[Ratio]:
     core = bench_core.load_core(directory)
     for percent in bench_core.OCCUPANCIES:
@@ -510,6 +535,7 @@ def measure(directory: Path, *, goals_only: bool) -> Iterator[Ratio]:
         return
     yield core_batch(core)
     yield from core_queries(core)
+    yield from oid_requests()
 
 
 # -- what is written

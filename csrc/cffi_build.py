@@ -27,7 +27,10 @@ def header_slice(text: str) -> str:
 
 
 def trampolines(declarations: str) -> str:
-    """extern "Python" functions for the members of the hooks structure."""
+    """
+    extern "Python" functions for the members of the hooks structure, and for
+    what drivers indicate by.
+    """
     members = re.search(
         r"typedef struct ndisbridge_persistence_hooks \{(.*?)\n\} ",
         declarations,
@@ -36,6 +39,10 @@ def trampolines(declarations: str) -> str:
     assert members is not None
     functions = re.findall(
         r"ndisbridge_status \(\*(\w+)\)\(([^;]*)\);", members[1]
+    )
+    functions += re.findall(
+        r"ndisbridge_status \(\*ndisbridge_(indicate_status)\)\(([^;]*)\);",
+        declarations,
     )
     lines = [
         f"ndisbridge_status nb_py_{name}({parameters});"

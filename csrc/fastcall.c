@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "../ndisbridge/include/ndisbridge.h"
+#include "platform.h"
 
 /* What Py_RETURN_NONE does with the headers of 3.12 and later takes None to
  * be immortal, which it is not where this binary runs on an older one. */
@@ -304,11 +305,15 @@ static ndisbridge_status ask(SessionCore *self, void *output,
     return status;
 }
 
+/* How often an answer may have grown while it was asked for: a handler that
+ * always wants more must not keep its asker for ever. */
+#define MOST_ROUNDS 16
+
 /* Asks again with as much room as the answer wants, until it fits. */
 static PyObject *ask_long(SessionCore *self, uint32_t length,
     ndisbridge_net_luid net_luid, uint32_t oid)
 {
-    for (;;) {
+    for (int rounds = 0; rounds < MOST_ROUNDS; rounds++) {
         PyObject *bytes;
         uint32_t room = length;
         void *output = PyMem_Malloc(room);
@@ -327,6 +332,7 @@ static PyObject *ask_long(SessionCore *self, uint32_t length,
         if (status != NDISBRIDGE_STATUS_BUFFER_TOO_SHORT || length <= room)
             return fail(self->raise_status, status);
     }
+    return fail(self->raise_status, NDISBRIDGE_STATUS_INVALID_DATA);
 }
 
 /* A counted string without its length, as str. */
@@ -598,6 +604,11 @@ typedef struct {
     PyObject *context;  /* what the user gets */
     PyObject *encode;  /* callable(oid, value) -> bytes */
     PyObject *decode;  /* callable(oid, bytes) -> value */
+    /* A driver in C, where nothing in Python stands above it: routed_query()
+     * calls it without Python while `direct` says so. */
+    ndisbridge_if_query_object native_query;
+    void *native_context;
+    nb_atomic_u32 direct;
 } HandlerContext;
 
 static PyObject *context_new(
@@ -689,8 +700,55 @@ static int context_set_context(PyObject *self, PyObject *value, void *unused)
     return 0;
 }
 
+static PyObject *context_set_native(PyObject *object, PyObject *args)
+{
+    HandlerContext *self = (HandlerContext *)object;
+    unsigned long long query_, context;
+
+    if (!PyArg_ParseTuple(args, "KK:set_native", &query_, &context))
+        return NULL;
+    if (nb_load(&self->direct)) {
+        PyErr_SetString(PyExc_ValueError, "it is being called");
+        return NULL;
+    }
+    self->native_query = (ndisbridge_if_query_object)(uintptr_t)query_;
+    self->native_context = (void *)(uintptr_t)context;
+    return none();
+}
+
+static PyObject *context_get_direct(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong((long)nb_load(&((HandlerContext *)self)->direct));
+}
+
+static int context_set_direct(PyObject *object, PyObject *value, void *unused)
+{
+    HandlerContext *self = (HandlerContext *)object;
+    int direct = value == NULL ? 0 : PyObject_IsTrue(value);
+
+    (void)unused;
+    if (direct < 0)
+        return -1;
+    /* Pairs with the acquire in routed_query(): what set_native() wrote is
+     * seen by whoever sees this. */
+    nb_store_release(
+        &self->direct, direct && self->native_query != NULL ? 1u : 0u);
+    return 0;
+}
+
+static PyMethodDef context_methods[] = {
+    { "set_native", context_set_native, METH_VARARGS,
+        "set_native(query, context)\n\n"
+        "The function that ROUTED_QUERY calls while `direct` is true." },
+    { NULL, NULL, 0, NULL }
+};
+
 static PyGetSetDef context_members[] = {
     { "address", context_address, NULL, "Value of provider_if_context.",
+        NULL },
+    { "direct", context_get_direct, context_set_direct,
+        "Whether ROUTED_QUERY calls the native function, without Python.",
         NULL },
     { "context", context_get_context, context_set_context,
         "What the handlers get as their first argument.", NULL },
@@ -702,6 +760,7 @@ static PyType_Slot context_slots[] = {
     { Py_tp_dealloc, context_dealloc },
     { Py_tp_traverse, context_traverse },
     { Py_tp_clear, context_clear },
+    { Py_tp_methods, context_methods },
     { Py_tp_getset, context_members },
     { Py_tp_doc,
         "HandlerContext(query, set, oids, context, encode, decode)" },
@@ -894,6 +953,27 @@ static ndisbridge_status python_query(void *context, uint32_t object_id,
     return status;
 }
 
+/* What does not answer an OID itself may still have it in its statistics:
+ * that is for Python to find out. */
+static ndisbridge_status routed_query(void *context, uint32_t object_id,
+    uint32_t *output_buffer_length, void *output_buffer)
+{
+    HandlerContext *self = context;
+    uint32_t room = *output_buffer_length;
+    ndisbridge_status status;
+
+    if (nb_load_acquire(&self->direct)) {
+        status = self->native_query(self->native_context, object_id,
+            output_buffer_length, output_buffer);
+        if (status != NDISBRIDGE_STATUS_NOT_SUPPORTED
+            && status != NDISBRIDGE_STATUS_INVALID_OID)
+            return status;
+        *output_buffer_length = room;
+    }
+    return python_query(
+        context, object_id, output_buffer_length, output_buffer);
+}
+
 /* Without formats that take a length: what they mean depends on the version
  * of Python that this was built with. */
 static ndisbridge_status call_set(HandlerContext *self, uint32_t object_id,
@@ -996,6 +1076,7 @@ static int module_exec(PyObject *module)
         || add_address(module, "QUERY_TRAMPOLINE", (uintptr_t)python_query)
             != 0
         || add_address(module, "SET_TRAMPOLINE", (uintptr_t)python_set) != 0
+        || add_address(module, "ROUTED_QUERY", (uintptr_t)routed_query) != 0
         || add_address(module, "NOT_SUPPORTED_QUERY",
                (uintptr_t)not_supported_query)
             != 0)

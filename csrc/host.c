@@ -8,12 +8,26 @@
 #include <errno.h>
 #include <time.h>
 
-uint64_t nb_now_ms(void)
+#ifndef CLOCK_MONOTONIC_COARSE
+#define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
+#endif
+
+static inline uint64_t read_ms(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t nb_now_ms(void)
+{
+    return read_ms(CLOCK_MONOTONIC);
+}
+
+uint64_t nb_recent_ms(void)
+{
+    return read_ms(CLOCK_MONOTONIC_COARSE);
 }
 
 bool nb_condition_init(pthread_cond_t *condition)

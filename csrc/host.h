@@ -31,6 +31,8 @@ struct nb_host {
 
 /* CLOCK_MONOTONIC, in ms. */
 uint64_t nb_now_ms(void);
+/* The same as of the last tick, which may be some ms ago, for less. */
+uint64_t nb_recent_ms(void);
 
 static inline uint64_t nb_host_deadline(const struct nb_host *host)
 {

@@ -48,7 +48,7 @@ struct nb_subscription;
 struct nb_events {
     struct nb_host *host;
     nb_atomic_u32 subscribers;
-    nb_atomic_u64 table_last_change;  /* nb_now_ms(), or 0 */
+    nb_atomic_u64 table_last_change;  /* nb_recent_ms(), or 0 */
     nb_atomic_u64 stack_last_change;
     pthread_mutex_t lock;
     /* Under `lock`. */

@@ -65,7 +65,7 @@ static void tell(struct nb_stack *stack, uint32_t higher, uint32_t lower,
         .if_index = higher,
         .lower_if_index = lower };
 
-    nb_store_release(&events->stack_last_change, nb_now_ms());
+    nb_store_release(&events->stack_last_change, nb_recent_ms());
     if (!nb_events_wanted(events))
         return;
     event.net_luid = nb_load_relaxed(

@@ -356,7 +356,7 @@ static ndisbridge_status open_at(struct nb_table *table,
     nb_store_release(slot, interface);
     nb_fetch_add(&table->count, 1);
     nb_fetch_add(interface->provider_interfaces, 1);
-    nb_store_release(&table->events->table_last_change, nb_now_ms());
+    nb_store_release(&table->events->table_last_change, nb_recent_ms());
     if (wanted) {
         /* It can be found, and no value that is published meanwhile has
          * been told yet. */
@@ -527,7 +527,7 @@ void nb_table_complete(
     if (interface->holds_if_index)
         nb_pool_free(table->pool, NB_IF_INDEX_SPACE, if_index);
     nb_fetch_sub(interface->provider_interfaces, 1);
-    nb_store_release(&table->events->table_last_change, nb_now_ms());
+    nb_store_release(&table->events->table_last_change, nb_recent_ms());
     if (nb_events_wanted(table->events)) {
         ndisbridge_event event;
         uint64_t sequence;

@@ -86,6 +86,7 @@ class JsonStore:
         self._leased, self._in_use = set(), set()
         self._bits, self._records = {}, {}  # by block, by NET_LUID
         self._refusal = ""  # why it takes no more changes
+        self._inside = False
         program = os.path.basename(sys.argv[0] if sys.argv else "")
         self._self = p.SessionInfo(1, os.getpid(), program)
         with contextlib.ExitStack() as undo, self._errors():
@@ -114,9 +115,15 @@ class JsonStore:
     @contextlib.contextmanager
     def _changing(self):
         with self._lock, self._errors():
-            if self._refusal:
-                raise p.StoreError(self._refusal, self.path)
-            yield
+            # A handler of signals comes in the middle of a change, too.
+            if self._refusal or self._inside:
+                text = self._refusal or "this thread is changing it already"
+                raise p.StoreError(text, self.path)
+            self._inside = True
+            try:
+                yield
+            finally:
+                self._inside = False
 
     # -- the file
 
@@ -213,8 +220,20 @@ class JsonStore:
 
     # -- retain, release: on copies, which a commit puts in place
 
+    def _refuse_doubles(self, sets, identities):
+        blocks = [(if_type, n) for if_type, blocks in sets for n, _ in blocks]
+        for each in (
+            blocks,
+            [key_of(each) for each in identities],
+            [place_of(each.net_luid) for each in identities],
+            [each.interface_guid for each in identities],
+        ):
+            if len(set(each)) < len(each):
+                raise p.IdentityConflictError("one is named twice", self.path)
+
     def retain(self, sets, identities, *, persistent=True, updates=()):
         with self._changing():
+            self._refuse_doubles(sets, identities)
             bits, records = dict(self._bits), dict(self._records)
             keys = {key_of(each): each for each in records.values()}
             for each in identities:
@@ -240,6 +259,7 @@ class JsonStore:
 
     def release(self, sets, identities, *, persistent=True):
         with self._changing():
+            self._refuse_doubles(sets, identities)
             bits, records, released = dict(self._bits), dict(self._records), []
             for each in identities:
                 stored = records.pop(each.net_luid, None)

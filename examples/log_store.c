@@ -82,6 +82,7 @@ _Static_assert(sizeof(log_store_identity) == 288, "no padding");
 struct page {
     uint16_t if_type;
     bool leased;
+    bool named;  /* see name_twice() */
     ndisbridge_block_mask retained;
     uint64_t in_use[64];
 };
@@ -817,6 +818,27 @@ static ndisbridge_status change(log_store *store, bool retain,
     return status;
 }
 
+/* Whether sets name a block twice.  The core never does; but what can't be
+ * applied must not be written, or the log would be refused from then on. */
+static bool name_twice(const log_store *store,
+    const ndisbridge_index_set *sets, uint32_t set_count)
+{
+    bool twice = false;
+
+    for (int named = 1; named >= 0; named--)
+        for (uint32_t i = 0; i < set_count; i++)
+            for (uint32_t j = 0; j < sets[i].block_count; j++) {
+                struct page *page = find_page(
+                    store, sets[i].if_type, sets[i].blocks[j].block);
+
+                if (page == NULL)
+                    continue;
+                twice |= named && page->named;
+                page->named = named;
+            }
+    return twice;
+}
+
 static ndisbridge_status may_retain(const log_store *store,
     const ndisbridge_index_set *sets, uint32_t set_count,
     const log_store_identity *identity)
@@ -833,6 +855,8 @@ static ndisbridge_status may_retain(const log_store *store,
                 if (page->retained.mask[k] & mask->mask[k])
                     return INVALID;
         }
+    if (name_twice(store, sets, set_count))
+        return INVALID;
     if (identity == NULL)
         return SUCCESS;
     if (identity->key[0] == 0
@@ -901,6 +925,8 @@ static ndisbridge_status may_release(const log_store *store,
                     return IN_USE;
             }
         }
+    if (name_twice(store, sets, set_count))
+        return INVALID;
     /* An identity's index goes with the identity only. */
     for (size_t i = 0; i < store->owner_count; i++)
         if (&store->owners[i] != released

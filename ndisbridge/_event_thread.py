@@ -48,8 +48,8 @@ class Subscription:
 
     def close(self) -> None:
         """
-        End it.  The function may be running on its thread, and returns when
-        it does: this does not wait for it, and may be called from it.
+        End it.  One call of the function may be under way: this does not
+        wait for it, and may be called from it.
         """
         self._stream.close()
         self._thread.wake()

@@ -5,6 +5,7 @@ from typing import Any, NoReturn, final
 QUERY_TRAMPOLINE: int
 SET_TRAMPOLINE: int
 NOT_SUPPORTED_QUERY: int
+ROUTED_QUERY: int
 
 def park(exception: BaseException, /) -> None: ...
 def reraise(exception: BaseException, /) -> NoReturn: ...
@@ -36,6 +37,7 @@ class IndexSpace:
 @final
 class HandlerContext:
     context: Any
+    direct: bool
     def __new__(
         cls,
         query: Callable[[Any, int], Any] | None,
@@ -48,3 +50,4 @@ class HandlerContext:
     ) -> HandlerContext: ...
     @property
     def address(self) -> int: ...
+    def set_native(self, query: int, context: int, /) -> None: ...

@@ -50,8 +50,8 @@ class IdentityThread:
         self._wanted = 0
         self._closed = False
         self._run: _Run | None = None
-        #: One that is about to end.
-        self._last: _Run | None = None
+        #: Those that are about to end.
+        self._ending: list[_Run] = []
         self._room = 0
         self._tokens = 0
         #: What has been posted, by its token, as long as it can be fetched.
@@ -80,18 +80,22 @@ class IdentityThread:
             if self._run is None:
                 return
             run, self._run = self._run, None
-            self._last = run
+            self._ending = [each for each in self._ending if each.is_alive()]
+            self._ending.append(run)
         run.stop()
 
     def close(self) -> None:
         """For good, before the store is closed."""
         with self._lock:
             self._closed = True
-            runs, self._run, self._last = (self._run, self._last), None, None
+            runs, self._ending = self._ending, []
+            if self._run is not None:
+                runs.append(self._run)
+                self._run = None
+        deadline = time.monotonic() + _END
         for run in runs:
-            if run is not None:
-                run.stop()
-                run.join(_END)
+            run.stop()
+            run.join(max(0.0, deadline - time.monotonic()))
 
     def post(self, change: StoreChange) -> None:
         """On its thread."""
@@ -124,6 +128,9 @@ class _Run:
     def stop(self) -> None:
         self._stop.set()
         self._waker.wake()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def join(self, timeout: float) -> None:
         if self._thread is not threading.current_thread():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-The crossing into C: the only module that calls cffi's ``lib``.
+The crossing into C: with _native_events the only module that calls cffi's
+``lib``.
 
 One method is one C call.  A failure status becomes an exception here and
 nowhere else.

@@ -64,6 +64,12 @@ Oid = _int_enum("Oid", "oid", "OID_", "Object identifiers of the catalog.")
 StatusCode = _int_enum(
     "StatusCode", "status_code", "STATUS_", "NDIS_STATUS, as signed numbers."
 )
+StatusIndication = _int_enum(
+    "StatusIndication",
+    "status_indication",
+    "STATUS_",
+    "Statuses that are indicated from an adapter to what runs on it.",
+)
 IfOperStatus = _int_enum(
     "IfOperStatus",
     "net_if_oper_status",

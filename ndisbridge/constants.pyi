@@ -354,6 +354,10 @@ class StatusCode(IntEnum):
     LEASE_LOST = -531759098
     FORKED = -531759097
 
+class StatusIndication(IntEnum):
+    LINK_STATE = 1073807383
+    OPER_STATUS = 1073807395
+
 class IfOperStatus(IntEnum):
     UP = 1
     DOWN = 2

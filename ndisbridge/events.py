@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag, auto
+from functools import lru_cache
 from types import TracebackType
 
 from ._native import Core
@@ -47,6 +48,7 @@ __all__ = [
 
 #: Events that are fetched from C at once.
 _AT_ONCE = 64
+_IDENTITY = int(EventKind.IDENTITY)
 
 
 class PublishedFields(IntFlag):
@@ -123,6 +125,20 @@ class Event:
     lower_if_index: int = 0
 
 
+# Calling an enumeration costs more than all the rest of an event.
+_kinds: dict[int, EventKind] = {each.value: each for each in EventKind}
+_links: dict[int, LinkTransition] = {
+    each.value: each for each in LinkTransition
+}
+_oper_statuses: dict[int, IfOperStatus] = {
+    each.value: each for each in IfOperStatus
+}
+_admin_statuses: dict[int, IfAdminStatus] = {
+    each.value: each for each in IfAdminStatus
+}
+_fields = lru_cache(PublishedFields)
+
+
 def _decoded(raw: RawEvent, changes: dict[int, StoreChange]) -> Event:
     (
         net_luid,
@@ -137,16 +153,16 @@ def _decoded(raw: RawEvent, changes: dict[int, StoreChange]) -> Event:
         admin_status,
         lower_if_index,
     ) = raw
-    identity = kind == EventKind.IDENTITY
+    identity = kind == _IDENTITY
     change = changes.get(token) if identity else None
     return Event(
-        EventKind(kind),
+        _kinds[kind],
         NetLuid(net_luid),
         if_index,
-        PublishedFields(0 if identity else changed),
-        LinkTransition(link),
-        IfOperStatus(oper_status) if oper_status else None,
-        IfAdminStatus(admin_status) if admin_status else None,
+        _fields(0 if identity else changed),
+        _links[link],
+        _oper_statuses.get(oper_status),
+        _admin_statuses.get(admin_status),
         when,
         missed,
         None if change is None else change.record,

@@ -901,8 +901,9 @@ class Session:
                 read says in ``missed`` how many: read the table anew then.
             identities: Tell of the identities of the store too, whoever
                 makes, changes or releases them, this process or another; a
-                thread watches the store while somebody wants it.  A store
-                that cannot tell (``watch()`` of a store) gives none.
+                thread watches the store while somebody wants it, and the
+                first waits until it does, 2 s at most.  A store that cannot
+                tell (``watch()`` of a store) gives none.
 
         Raises:
             InvalidParameterError: There is no such capacity.

@@ -3,24 +3,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_parallel_build(tmp_path: Path) -> None:
+def test_parallel_build(
+    tmp_path: Path,
+    need: Callable[[str], str],
+    need_module: Callable[[str], None],
+) -> None:
     """With -j the core is there before the modules that link to it."""
-    for module in ("setuptools", "cffi"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"no {module} here")
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler here")
+    need_module("setuptools")
+    need_module("cffi")
+    need("cc")
     tree = tmp_path / "tree"
     tree.mkdir()
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):

@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -191,11 +192,11 @@ def ffi() -> cffi.FFI:
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+def catalog(
+    tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], str]
+) -> list[list[str]]:
     """Compile and run PROGRAM; the words of its lines."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
+    compiler = need("cc")
     folder = tmp_path_factory.mktemp("catalog")
     (folder / "program.c").write_text(PROGRAM, encoding="utf-8")
     flags = ["-std=c11", "-O1", "-DNB_ASSERT_LEVEL=3", "-Wall", "-Werror"]

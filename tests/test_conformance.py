@@ -688,6 +688,24 @@ def test_17_threads(session: ndis.Session) -> None:
         assert asked.result(30) == 1
 
 
+def link_event(before: int, after: int) -> str | None:
+    """What a subscriber is told of a change."""
+    names = {
+        ndis.LinkTransition.NONE: None,
+        ndis.LinkTransition.UP: "linkUp",
+        ndis.LinkTransition.DOWN: "linkDown",
+    }
+    with ndis.Session() as session:
+        provider = session.register_provider("p")
+        index = session.allocate_net_luid_index(6)
+        interface = provider.register_interface(ndis.NetLuid.make(6, index))
+        interface.publish(oper_status=before)
+        with session.events(initial=False) as events:
+            interface.publish(oper_status=after)
+            event = events.get(0)
+    return None if event is None else names[event.link]
+
+
 @pytest.mark.smoke
 def test_18_rfc_2863() -> None:
     """Speeds, times, zero rows and notifications are RFC 2863's."""
@@ -728,3 +746,4 @@ def test_18_rfc_2863() -> None:
                 elif before == down:
                     expected = "linkUp"
             assert rfc2863.link_up_down(before, after) == expected
+            assert link_event(before, after) == expected

@@ -6,33 +6,16 @@ allocations fail: tests/soak/faults.py and no_memory.py, at some points.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-SOAK = Path(__file__).parent / "soak"
+Proof = Callable[..., tuple[int, dict]]
 
 
-def proof(script: str, *arguments: str) -> tuple[int, dict]:
-    """Exit status and result of a proof."""
-    done = subprocess.run(
-        [sys.executable, SOAK / script, *arguments],
-        capture_output=True,
-        text=True,
-    )
-    if "strace does not trace" in done.stderr and not os.environ.get("CI"):
-        pytest.skip("no leave to trace here")
-    begin = done.stdout.find("{")
-    assert begin >= 0, done.stderr
-    return done.returncode, json.loads(done.stdout[begin:])
-
-
-def test_killed_at_system_calls(need: Callable[[str], str]) -> None:
+def test_killed_at_system_calls(
+    need: Callable[[str], str], proof: Proof
+) -> None:
     """The store has what was acknowledged, wherever the process is killed."""
     need("strace")
     need("cc")
@@ -42,7 +25,9 @@ def test_killed_at_system_calls(need: Callable[[str], str]) -> None:
     assert result["counts"]["kill points"] > 90
 
 
-def test_failing_system_calls(need: Callable[[str], str]) -> None:
+def test_failing_system_calls(
+    need: Callable[[str], str], proof: Proof
+) -> None:
     """Errors are typed, and the store has what was acknowledged."""
     need("strace")
     need("cc")
@@ -63,6 +48,7 @@ def test_failing_system_calls(need: Callable[[str], str]) -> None:
 )
 def test_faults_are_found(
     need: Callable[[str], str],
+    proof: Proof,
     what: str,
     points: str,
     control: str,
@@ -78,7 +64,7 @@ def test_faults_are_found(
     assert any(found in each for each in result["failures"])
 
 
-def test_failing_allocations(need: Callable[[str], str]) -> None:
+def test_failing_allocations(need: Callable[[str], str], proof: Proof) -> None:
     """SQLite and the core run out of memory: typed errors, nothing lost."""
     need("cc")
     status, result = proof("no_memory.py", "--points", "300")
@@ -87,7 +73,9 @@ def test_failing_allocations(need: Callable[[str], str]) -> None:
     assert result["counts"]["points"] == 300
 
 
-def test_failing_allocations_are_found(need: Callable[[str], str]) -> None:
+def test_failing_allocations_are_found(
+    need: Callable[[str], str], proof: Proof
+) -> None:
     """A control: errors of SQLite that nobody translates."""
     need("cc")
     status, result = proof(

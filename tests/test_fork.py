@@ -223,7 +223,7 @@ def test_fork_while_a_session_is_made(
     def slow(*args: Any, **kwargs: Any) -> None:
         forking = threading.Thread(target=fork)
         forking.start()
-        forking.join(30)
+        forking.join(300)
         real(*args, **kwargs)
 
     def work() -> None:
@@ -260,7 +260,7 @@ def test_fork_waits_for_a_store_that_is_opened(
     monkeypatch.setattr(session_module, "open_store", slow)
     with ThreadPoolExecutor(1) as pool:
         making = pool.submit(ndis.Session, store_path)
-        assert opening.wait(30)
+        assert opening.wait(300)
         in_child(lambda: None)
         forked.set()
         with making.result(30) as session:
@@ -277,13 +277,13 @@ def test_openings_do_not_wait_for_each_other(
     def slow(where: Any) -> Any:
         if where is not None:
             opening.set()
-            assert other.wait(30)
+            assert other.wait(300)
         return real(where)
 
     monkeypatch.setattr(session_module, "open_store", slow)
     with ThreadPoolExecutor(1) as pool:
         making = pool.submit(ndis.Session, store_path)
-        assert opening.wait(30)
+        assert opening.wait(300)
         ndis.Session().close()
         other.set()
         making.result(30).close()
@@ -301,7 +301,7 @@ def test_interrupted_wait_still_disarms_the_child(
 
     def slow(where: Any) -> Any:
         opening.set()
-        assert done.wait(30)
+        assert done.wait(300)
         return real(where)
 
     def interrupt(*_: object) -> None:
@@ -329,7 +329,7 @@ def test_interrupted_wait_still_disarms_the_child(
         ):
             monkeypatch.setattr(session_module, "open_store", slow)
             making = pool.submit(ndis.Session)
-            assert opening.wait(30)
+            assert opening.wait(300)
             signal.setitimer(signal.ITIMER_REAL, 0.2)
             in_child(in_the_child)
             done.set()
@@ -365,7 +365,7 @@ def test_dropped_session_is_not_kept_alive(store_path: Path) -> None:
         threading.Thread(
             target=lambda: query(net_luid, Oid.GEN_BYTES_RCV), daemon=True
         ).start()
-        assert inside.wait(30)
+        assert inside.wait(300)
 
     middle = os.fork()
     if middle == 0:
@@ -463,7 +463,7 @@ def test_child_that_exits_normally(store_path: Path) -> None:
         interface = provider.register_interface(provider.identity("k", 6))
         process = multiprocessing.get_context("fork").Process(target=os.getpid)
         process.start()
-        process.join(30)
+        process.join(300)
         assert process.exitcode == 0
         (record,) = parent.identities()
         assert record.in_use_by is not None

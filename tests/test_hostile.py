@@ -327,14 +327,19 @@ def test_truncated(store_path: Path, memory: Path) -> None:
     """Cut off anywhere it is refused, found, or nothing is lost."""
     known = make(store_path)
     raw = store_path.read_bytes()
-    verdicts = set()
-    for size in range(1, len(raw)) if FLIPS_ALL else range(512, len(raw), 512):
+    verdicts = {}
+    some = [*range(1, 9), *range(512, len(raw), 512), len(raw) - 1]
+    for size in range(1, len(raw)) if FLIPS_ALL else some:
 
         def changed(copy: bytearray, size: int = size) -> None:
             del copy[size:]
 
-        verdicts.add(judge(copies(memory, raw, changed), known))
-    assert verdicts <= {"refused", "found"}
+        verdict = judge(copies(memory, raw, changed), known)
+        verdicts[verdict] = verdicts.get(verdict, 0) + 1
+    print(f"{sum(verdicts.values())} truncations: {verdicts}")
+    # The last few bytes are zeros, as which SQLite reads what is not there.
+    assert verdicts.keys() <= {"refused", "found", "harmless"}
+    assert verdicts["harmless"] < 16
 
 
 # -- places
@@ -366,7 +371,7 @@ def as_nobody(
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     name, text = done.stdout.split("\n", 1)
     return name, text

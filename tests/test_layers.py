@@ -48,6 +48,7 @@ PYTHON_LAYERS = [
     "_native",
     "_native_events",
     "_native_linux",
+    "_native_miniport",
     "embedding",
     "ctypes_api",
     "net_luid",
@@ -61,6 +62,25 @@ PYTHON_LAYERS = [
     "__init__",
     "cli",
     "__main__",
+]
+#: Modules of the proxy provider; each may import those before it.
+PROXY_LAYERS = [
+    "drivers",
+    "oid_requests",
+    "deadlines",
+    "indications",
+    "turns",
+    "oper_status",
+    "parameters",
+    "native_miniport",
+    "endpoints",
+    "answers",
+    "identities",
+    "bindings",
+    "filters",
+    "adapter_state",
+    "adapter",
+    "provider",
 ]
 
 
@@ -182,6 +202,16 @@ def test_python_imports_point_up(path: Path) -> None:
         found = layer(name)
         assert found in PYTHON_LAYERS, f"{relative} imports unknown {name}"
         assert PYTHON_LAYERS.index(found) <= own, f"{relative} imports {name}"
+
+
+@pytest.mark.parametrize("name", PROXY_LAYERS)
+def test_proxy_imports_point_up(name: str) -> None:
+    """So it is between the modules of the proxy provider."""
+    path = PACKAGE / "proxy" / f"{name}.py"
+    for each in imported(path) - type_checking_only(path):
+        package, _, module = each.partition(".")
+        if package == "proxy" and module not in type_checking_only(path):
+            assert module in PROXY_LAYERS[: PROXY_LAYERS.index(name)], each
 
 
 def test_only_native_calls_c() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import itertools
 import os
+import re
 import signal
 import socket
 import stat
@@ -30,6 +31,7 @@ from ndisbridge.persistence import (  # noqa: E402
     _pg_liveness,
     _pg_sessions,
     _pg_url,
+    _rows,
     conformance,
 )
 from ndisbridge.persistence.errors import ServerLostError  # noqa: E402
@@ -482,6 +484,28 @@ def test_run_directory(
 # -- beginning
 
 
+def test_reader_makes_nothing(
+    server: Any, database: str, url: Callable[..., str]
+) -> None:
+    """A database that is no store is left as it is, and named."""
+    with pytest.raises(
+        persistence.StoreNotFoundError,
+        match=f"database '{database}'.*URL.*store create",
+    ):
+        PostgresqlStore(url(), read_only=True)
+    schemas = "SELECT 1 FROM pg_namespace WHERE nspname = 'ndisbridge'"
+    assert sql(server, database, schemas) == []
+    for _ in range(2):
+        name = PostgresqlStore.create(url())
+        assert name == f"postgresql:///{database}?host={server.directory}"
+    with contextlib.closing(PostgresqlStore(url(), read_only=True)) as made:
+        assert made.check() == []
+    assert sql(server, database, "SELECT name FROM ndisbridge.hosts") == []
+    sql(server, database, "UPDATE ndisbridge.meta SET version = 0")
+    with pytest.raises(persistence.StoreVersionError, match="older"):
+        PostgresqlStore(url(), read_only=True)
+
+
 def test_ten_open_a_fresh_database(
     server: Any, database: str, url: Callable[..., str]
 ) -> None:
@@ -566,6 +590,101 @@ def test_forgetful_server(
         sql(server, "postgres", "ALTER ROLE postgres RESET ALL")
 
 
+@contextlib.contextmanager
+def role_has(server: Any, **settings: str) -> Iterator[None]:
+    """The role of the tests, with other defaults for a while."""
+    try:
+        for name, value in settings.items():
+            sql(
+                server, "postgres", f"ALTER ROLE postgres SET {name} = {value}"
+            )
+        yield
+    finally:
+        sql(server, "postgres", "ALTER ROLE postgres RESET ALL")
+
+
+def test_other_defaults(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """What the protocol needs is set, whatever a role has for defaults."""
+    sql(
+        server,
+        database,
+        "CREATE SCHEMA evil; CREATE TABLE evil.hosts(); "
+        "CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text "
+        "LANGUAGE plpgsql AS 'BEGIN RAISE division_by_zero; END'; "
+        "CREATE FUNCTION evil.current_setting(text) RETURNS text "
+        "LANGUAGE sql AS 'SELECT $1'",
+    )
+    try:
+        with role_has(
+            server,
+            default_transaction_isolation="serializable",
+            search_path="evil, pg_catalog",
+            statement_timeout="0",
+            lock_timeout="0",
+            idle_in_transaction_session_timeout="0",
+            synchronous_commit="off",
+        ):
+            one = store()
+            for name, value in {
+                "transaction_isolation": "read committed",
+                "search_path": "pg_catalog,ndisbridge,pg_temp",
+                "statement_timeout": "30s",
+                "lock_timeout": "5s",
+                "idle_in_transaction_session_timeout": "30s",
+                "synchronous_commit": "on",
+            }.items():
+                found = one._db.execute(f"SHOW {name}").fetchone()
+                assert found == (value,), name
+            assert len(one.lease_blocks(TUNNEL, 0, 4095, 3)) == 3
+            one.retain([(TUNNEL, [(0, b"\1" + bytes(511))])], [])
+            assert one.check() == []
+    finally:
+        sql(server, database, "DROP SCHEMA evil CASCADE")
+    with role_has(server, session_replication_role="replica"):
+        with pytest.raises(ndis.StoreError, match="session_replication_role"):
+            store()
+
+
+def test_session_is_not_ended_for_silence(
+    server: Any, store: Callable[..., PostgresqlStore]
+) -> None:
+    """A default of newer servers would let the host look dead."""
+    ((version,),) = sql(server, "postgres", "SHOW server_version_num")
+    if int(version) < 140000:
+        pytest.skip("the server has no idle_session_timeout")
+    with role_has(server, idle_session_timeout="'100ms'"):
+        one = store()
+        time.sleep(0.5)
+        assert one._db.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_pooler_that_drops_options(
+    url: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the URL asks for, where it is ours to set, is set all the same."""
+    connect = psycopg.Connection.connect.__func__
+
+    def dropping(kind: Any, *args: Any, **options: Any) -> Any:
+        options.pop("options", None)
+        return connect(kind, *args, **options)
+
+    monkeypatch.setattr(_pg_link.Connection, "connect", classmethod(dropping))
+    asked = (
+        "-c%20synchronous_commit%3Dremote_apply%20--lock-timeout%3D7s%20"
+        "-csearch_path%3Devil%20-c%20work_mem%3D5MB"
+    )
+    made = PostgresqlStore(url(options=asked))
+    with contextlib.closing(made):
+        for name, value in {
+            "synchronous_commit": "remote_apply",
+            "lock_timeout": "7s",
+            "search_path": "pg_catalog,ndisbridge,pg_temp",
+        }.items():
+            assert made._db.execute(f"SHOW {name}").fetchone() == (value,)
+
+
 def wait_for(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not holds():
@@ -573,36 +692,106 @@ def wait_for(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_restricted_role(
-    server: Any, database: str, root: Path, store: Callable[..., Any]
-) -> None:
-    """What docs/postgresql.md grants is enough, and it makes no tables."""
+def test_roles(server: Any, root: Path) -> None:
+    """What docs/postgresql.md grants is enough, and makes no tables."""
     text = (root / "docs/postgresql.md").read_text()
-    granted = text.split("```sql", 2)[2].split("```", 1)[0]
-    role = "ndisbridge_app"
-    with psycopg.connect(server.url(database), autocommit=True) as admin:
-        admin.execute(f"CREATE ROLE {role} LOGIN")  # as the text before
+    first, granted, looking = (
+        part.split("```", 1)[0] for part in text.split("```sql")[1:]
+    )
+    for statement in first.split(";"):
+        if statement.strip():
+            sql(server, "postgres", statement)
+
+    def url(role: str, host: str = "a") -> str:
+        return str(server.url("ndis", host, f"ndisbridge_{role}"))
+
+    def only_by_its_owner() -> None:
         with pytest.raises(
             persistence.StorePermissionError, match=r"postgresql\.md"
         ):
-            PostgresqlStore(server.url(database, "a", role))
-        store().close()
-        with pytest.raises(persistence.StorePermissionError):
-            PostgresqlStore(server.url(database, "a", role))
-        admin.execute(granted)
-    with ndis.Session(server.url(database, "a", role)) as session:
+            PostgresqlStore(url("app"))
+
+    only_by_its_owner()
+    PostgresqlStore.create(url("owner"))
+    only_by_its_owner()
+    with psycopg.connect(url("owner").split("&ndis_host")[0]) as owner:
+        owner.execute(granted)
+    conformance.check_store(lambda: PostgresqlStore(url("app")))
+    with ndis.Session(url("app")) as session:
         provider = session.register_provider("p")
-        identity = provider.identity("k", TUNNEL)
+        identity = provider.identity("roles", TUNNEL)
         with provider.register_interface(identity):
             pass
-        session.release(identity)
-        assert session.store.evict("a") == 0
-        assert session.store.check() == []
+        store = session.store
+        assert store.evict("a") == 0
+        backend = store._db.info.backend_pid
+        # What a lost connection has left is ended by the next one.
+        cut(store, "before")
+        with pytest.raises(ndis.StoreUncertainError):
+            identity.update(alias="x")
+        identity.update(alias="y")
+        assert store._db.info.backend_pid != backend
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            session.store._db.execute("DROP TABLE leases")
-    with psycopg.connect(server.url(database), autocommit=True) as admin:
-        admin.execute(f"DROP OWNED BY {role}")
-        admin.execute(f"DROP ROLE {role}")
+            store._db.execute("DROP TABLE leases")
+        with store.changes(timeout=0) as listening:
+            assert list(listening) == []
+    assert PostgresqlStore.repair(url("app")).kept == ()
+    with psycopg.connect(server.url("ndis")) as admin:
+        admin.execute(looking)
+    with contextlib.closing(
+        PostgresqlStore(url("reader"), read_only=True)
+    ) as reader:
+        assert reader.check() == []
+        assert reader.stats().identities > 0
+        assert reader.find("", "p", "roles") is not None
+    with pytest.raises(persistence.StorePermissionError):
+        PostgresqlStore(url("reader"))
+    sql(server, "postgres", "DROP DATABASE ndis WITH (FORCE)")
+    sql(
+        server,
+        "postgres",
+        "DROP ROLE ndisbridge_owner, ndisbridge_app, ndisbridge_reader",
+    )
+
+
+def test_dump(
+    server: Any, database: str, url: Callable[..., str], tmp_path: Path
+) -> None:
+    """A dump while sessions live has all hosts, and is a store again."""
+    for program in ("pg_dump", "pg_restore"):
+        if not (postgres_server.programs() / program).exists():
+            missing = pytest.fail if os.environ.get("CI") else pytest.skip
+            missing(f"no {program} here")
+
+    def run(program: str, *words: str) -> None:
+        subprocess.run(
+            [postgres_server.programs() / program, *words], check=True
+        )
+
+    plain, file = server.url(database), str(tmp_path / "ndis.dump")
+    kept = {}
+    with ndis.Session(url("a")) as one, ndis.Session(url("b")) as other:
+        for each in (one, other):
+            each.register_provider("p").identity("k", TUNNEL)
+            (kept[each.store.host],) = each.store.identities()
+        bare = one.allocate_net_luid_indexes(TUNNEL, 10)
+        one.retain_net_luid_indexes(TUNNEL, bare)
+        run(
+            *("pg_dump", "--schema=ndisbridge", "--format=custom"),
+            *(f"--file={file}", f"--dbname={plain}"),
+        )
+        other.register_provider("p").identity("later", TUNNEL)
+    sql(server, database, "DROP SCHEMA ndisbridge CASCADE")
+    run("pg_restore", "--single-transaction", f"--dbname={plain}", file)
+    for host, record in kept.items():
+        with ndis.Session(url(host)) as again:
+            assert list(again.store.identities()) == [record]
+            fresh = again.allocate_net_luid_indexes(TUNNEL, 4096)
+            assert not {*fresh} & {*bare}
+            assert len(again.store.stats().sessions) == 1 + (host == "a")
+    with contextlib.closing(PostgresqlStore(url(), read_only=True)) as found:
+        assert found.check() == []
+        assert found.stats().sessions == ()
 
 
 @pytest.mark.parametrize(
@@ -664,9 +853,21 @@ def test_url() -> None:
     assert target.parameters["host"] == "/tmp/s"
     assert target.name == "postgresql:///x?host=/tmp/s"
     assert SECRET not in repr(target)
-    plain = _pg_url.parse("postgresql://db:5433/x")
+    plain = _pg_url.parse("postgresql://db:5433/x?ndis_host=a")
     assert plain.name == "postgresql://db:5433/x"
-    assert plain.host == Path("/etc/machine-id").read_text().strip()
+
+
+def test_machine_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It names the host, unless the image was never started."""
+    file = tmp_path / "machine-id"
+    monkeypatch.setattr(_pg_url, "_MACHINE_ID", str(file))
+    for text in (None, "", "uninitialized\n", "\udcff"):
+        if text is not None:
+            file.write_text(text, errors="surrogateescape")
+        with pytest.raises(ndis.StoreError, match="ndis_host=NAME"):
+            _pg_url.parse("postgresql://db/x")
+    file.write_text("0123456789abcdef" * 2 + "\n")
+    assert _pg_url.parse("postgresql://db/x").host == "0123456789abcdef" * 2
 
 
 @pytest.mark.parametrize(
@@ -767,25 +968,30 @@ def test_work_goes_on_over_restarts(
     session: Callable[..., ndis.Session],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Hosts that retain while the server is cut down: none lost, none two."""
+    """
+    Hosts, each with threads that share transactions, retain while the server
+    is cut down: none lost, none two.
+    """
     acknowledged: dict[str, dict[str, int]] = {}
     stop = threading.Event()
 
-    def work(host: str) -> None:
+    def work(host: str, thread: int) -> None:
         kept = acknowledged[host]
         provider = sessions[host].register_provider("p")
         for number in itertools.count():
             if stop.is_set():
                 break
             with contextlib.suppress(ndis.StoreError):
-                made = provider.identity(f"k{number}", TUNNEL)
-                kept[f"k{number}"] = int(made.net_luid)
+                key = f"{thread}/{number}"
+                kept[key] = int(provider.identity(key, TUNNEL).net_luid)
 
     sessions = {host: session(host) for host in ("w", "x", "y", "z")}
     for host in sessions:
         acknowledged[host] = {}
     threads = [
-        threading.Thread(target=work, args=(each,)) for each in sessions
+        threading.Thread(target=work, args=(host, thread))
+        for host in sessions
+        for thread in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -960,6 +1166,34 @@ def test_error_that_is_seen_at_once(
         assert one.find("", "", "") is None
 
 
+def test_error_while_an_interrupt_is_handled(
+    store: Callable[..., PostgresqlStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for the interrupt; one that comes then is."""
+    one = store()
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt("another")
+
+    try:
+        raise KeyboardInterrupt("first")
+    except KeyboardInterrupt:
+        with pytest.raises(psycopg.errors.DivisionByZero), one._one_trip():
+            one._db.execute("SELECT 1/0")
+        with pytest.raises(psycopg.OperationalError), one._one_trip():
+            one._db.close()
+            one._db.execute("SELECT 1")
+        one._drop()
+        assert one.find("", "", "") is None
+        real = _pg_link._until
+        with pytest.raises(KeyboardInterrupt, match="another"):
+            with one._one_trip():
+                one._db.execute("SELECT 1")
+                monkeypatch.setattr(_pg_link, "_until", interrupted)
+        monkeypatch.setattr(_pg_link, "_until", real)
+    assert one.find("", "", "") is None
+
+
 def test_server_that_forgets(
     server: Any, database: str, store: Callable[..., PostgresqlStore]
 ) -> None:
@@ -1002,7 +1236,7 @@ def test_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A lock that another keeps is waited for with a bound."""
-    monkeypatch.setattr(_pg_link, "LOCK_TIMEOUT", 1)
+    monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "1s")
     one = store()
     with psycopg.connect(server.url(database)) as other:
         other.execute("SELECT * FROM ndisbridge.hosts FOR UPDATE")
@@ -1061,12 +1295,398 @@ def test_read_only(store: Callable[..., PostgresqlStore]) -> None:
     assert one.find("", "", "") is None
 
 
+def test_inside_of_a_transaction(
+    store: Callable[..., PostgresqlStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler of signals, or of garbage, does not end what is under way."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    real, refused = one._insert_identities, []
+
+    def interrupted(*args: Any) -> None:
+        for call in (
+            lambda: one.find("", "", ""),
+            lambda: one.lease_blocks(TUNNEL, 1, 1, 1),
+            retaining(one, record_of("b", 2)),
+        ):
+            with pytest.raises(ndis.StoreError, match="already") as caught:
+                call()
+            refused.append(caught)
+        real(*args)
+
+    monkeypatch.setattr(one, "_insert_identities", interrupted)
+    retaining(one, record_of("a", 1))()
+    assert len(refused) == 3
+    assert [each.key for each in one.identities()] == ["a"]
+    assert one.check() == []
+
+
 def test_closed(store: Callable[..., PostgresqlStore]) -> None:
     one = store()
     one.close()
     one.close()
     with pytest.raises(ndis.StoreError, match="closed"):
         one.find("", "", "")
+
+
+# -- group commit
+
+
+class Threads:
+    """Threads that each call something, and what came of it."""
+
+    def __init__(self) -> None:
+        self.results: dict[object, object] = {}
+        self._threads: list[threading.Thread] = []
+
+    def start(self, name: object, call: Callable[[], object]) -> None:
+        def run() -> None:
+            try:
+                self.results[name] = call()
+            except BaseException as error:
+                self.results[name] = error
+
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def join(self) -> dict[object, object]:
+        for each in self._threads:
+            each.join(60)
+            assert not each.is_alive(), "a thread was never woken"
+        return self.results
+
+
+@contextlib.contextmanager
+def locked(server: Any, database: str) -> Iterator[None]:
+    """Nobody can begin a transaction of a session meanwhile."""
+    with psycopg.connect(server.url(database)) as other:
+        other.execute("SELECT FROM ndisbridge.hosts FOR UPDATE")
+        yield
+
+
+def record_of(key: str, index: int) -> ndis.IdentityRecord:
+    return ndis.IdentityRecord(
+        compartment="",
+        provider="test",
+        key=key,
+        net_luid=int(ndis.NetLuid.make(TUNNEL, index)),
+        interface_guid=uuid.uuid4(),
+    )
+
+
+def bits_of(record: ndis.IdentityRecord) -> list[persistence.IndexSet]:
+    index = record.net_luid >> 24 & 0xFFFFFF
+    bits = (1 << (index & 4095)).to_bytes(512, "little")
+    return [(TUNNEL, [(index >> 12, bits)])]
+
+
+def retaining(
+    store: PostgresqlStore, record: ndis.IdentityRecord
+) -> Callable[[], object]:
+    return lambda: store.retain(bits_of(record), [record])
+
+
+def waiting(store: PostgresqlStore) -> int:
+    return len(store._group._queue)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a lock waits for long."""
+    monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "60s")
+    monkeypatch.setitem(_pg_link._PREFERRED, "statement_timeout", "60s")
+    monkeypatch.setattr(_pg_link.Connection, "patience", 90.0)
+    monkeypatch.setattr(_pg_sessions, "LOCK_TIMEOUT", 60)
+
+
+def counting(store: PostgresqlStore) -> list[int]:
+    """Grows by one with each commit."""
+    commits: list[int] = []
+    execute = store._db.execute
+
+    def count(query: Any, *args: Any, **options: Any) -> Any:
+        if query == "COMMIT":
+            commits.append(1)
+        return execute(query, *args, **options)
+
+    store._db.execute = count  # type: ignore[method-assign]
+    return commits
+
+
+@pytest.mark.usefixtures("patient")
+def test_threads_share_a_commit(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """All that waits goes into one transaction; what fails, fails alone."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    there, used = record_of("there", 4000), record_of("used", 4001)
+    for each in (there, used):
+        one.retain(bits_of(each), [each])
+    one.confirm([used.net_luid], [0])
+    commits = counting(one)
+    records = {i: record_of(f"k{i}", i) for i in range(28)}
+    twin = record_of("k7", 99)
+    threads = Threads()
+    with locked(server, database):
+        for name, record in (
+            *records.items(),
+            ("exists", record_of("there", 102)),
+            ("twin", twin),
+            ("lost", record_of("lost", 5 << 12)),
+            ("retained", record_of("retained", 4000)),
+            ("text", record_of("\ud800", 101)),
+        ):
+            threads.start(name, retaining(one, record))
+            wait_for(lambda: one._group._leader is not None)
+        for name, call in {
+            "update": lambda: one.update(there.net_luid, alias="a"),
+            "in use": lambda: one.release(bits_of(used), [used]),
+            "bare": lambda: one.retain(bits_of(record_of("", 103)), ()),
+            "passing": lambda: one.retain(
+                (), [record_of("p", 104)], persistent=False
+            ),
+            "type": lambda: one.retain(5, ()),  # type: ignore[arg-type]
+        }.items():
+            threads.start(name, call)
+        wait_for(lambda: waiting(one) == 36)  # a wrong type is told at once
+    results = threads.join()
+    assert {name for name, each in results.items() if each is None} in (
+        {*records, "update", "bare", "passing"},
+        # Which of the two was first is anybody's guess.
+        {*records, "twin", "update", "bare", "passing"} - {7},
+    )
+    error = results["exists"]
+    assert isinstance(error, persistence.IdentityExistsError)
+    assert error.existing.net_luid == there.net_luid
+    for name, kind in (
+        ("lost", ndis.LeaseLostError),
+        ("retained", persistence.AlreadyRetainedError),
+        ("text", persistence.IdentityConflictError),
+        ("in use", ndis.IdentityInUseError),
+        ("type", TypeError),
+    ):
+        assert type(results[name]) is kind, name
+    assert len(commits) <= 2  # the first to come may fail by itself
+    stored = {each.key: each for each in one.identities()}
+    assert stored.keys() == {
+        "there",
+        "used",
+        "p",
+        *(record.key for record in records.values()),
+    }
+    assert stored["there"].alias == "a"
+    one.unconfirm([used.net_luid])
+    commits.clear()
+    threads = Threads()
+    gone = [used, *(records[i] for i in range(7)), records[0]]
+    with locked(server, database):
+        for i, record in enumerate(gone):
+            threads.start(i, lambda r=record: one.release(bits_of(r), [r]))
+        wait_for(lambda: waiting(one) == 8)
+    released = list(threads.join().values())
+    assert released.count(None) == 8
+    assert sum(isinstance(e, ndis.NotRetainedError) for e in released) == 1
+    assert len(commits) == 1
+    assert one.check() == []
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_commit_that_is_lost_for_all(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    when: str,
+) -> None:
+    """Every thread of it gets an error of its own."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    cut(one, when)
+    threads = Threads()
+    with locked(server, database):
+        for i in range(8):
+            threads.start(i, retaining(one, record_of(f"k{i}", i)))
+        wait_for(lambda: waiting(one) == 7)
+    errors = list(threads.join().values())
+    assert {type(each) for each in errors} == {ndis.StoreUncertainError}
+    assert len(set(map(id, errors))) == 8
+    assert len(one.identities()) == 8 * (when == "after")
+    assert one.check() == []
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("place", ["_insert_identities", "_save_share"])
+def test_transaction_that_is_begun_again_for_all(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    """The connection is lost when others are in it, before the commit."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    real, lost = getattr(one, place), []
+
+    def losing(*args: Any) -> Any:
+        # The one that leads inserts its own first.
+        if not lost and (not args or len(args[0]) > 1):
+            lost.append(place)
+            one._db.close()
+        return real(*args)
+
+    monkeypatch.setattr(one, place, losing)
+    threads = Threads()
+    with locked(server, database):
+        for i in range(8):
+            threads.start(i, retaining(one, record_of(f"k{i}", i)))
+        wait_for(lambda: waiting(one) == 7)
+        threads.start("exists", retaining(one, record_of("k1", 100)))
+        wait_for(lambda: waiting(one) == 8)
+    results = threads.join()
+    assert lost
+    failed = [each for each in results.values() if each is not None]
+    assert [type(e) for e in failed] == [persistence.IdentityExistsError]
+    assert {each.key for each in one.identities()} == {
+        f"k{i}" for i in range(8)
+    }
+    assert one.check() == []
+
+
+def test_busy_in_a_group(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each thread waits as long as it was told to, whoever leads."""
+    monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "1s")
+    monkeypatch.setattr(_pg_sessions, "LOCK_TIMEOUT", 1)
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+
+    def timed(call: Callable[[], object]) -> tuple[float, object]:
+        start = time.monotonic()
+        with pytest.raises(persistence.StoreBusyError, match="busy"):
+            call()
+        return time.monotonic() - start
+
+    threads = Threads()
+    with locked(server, database):
+        for i in range(12):
+            call = retaining(one, record_of(f"k{i}", i))
+            threads.start(i, lambda c=call: timed(c))
+            time.sleep(0.05)
+        for waited in threads.join().values():
+            assert isinstance(waited, float), waited
+            # One after another they would wait 12 s.
+            assert 0.8 <= waited <= 6
+    assert one.identities() == []
+    retaining(one, record_of("k", 50))()
+    found = one._db.execute("SHOW lock_timeout").fetchone()
+    assert found == ("1s",)
+
+
+def test_many_threads_and_kill(url: Callable[..., str]) -> None:
+    """What 32 threads were told before a kill -9 is there, and no more."""
+    program = (
+        "import os, signal, sys, threading\nimport ndisbridge as ndis\n"
+        "session = ndis.Session(sys.argv[1])\n"
+        "provider = session.register_provider('p')\n"
+        "def run(n):\n"
+        "    for i in range(1000):\n"
+        f"        made = provider.identity(f'{{n}}/{{i}}', {TUNNEL})\n"
+        "        os.write(1, f'{n}/{i} {int(made.net_luid)}\\n'.encode())\n"
+        "        if n == i == 10: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "for n in range(32): threading.Thread(target=run, args=(n,)).start()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, url()],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL
+    told = dict(line.split() for line in done.stdout.splitlines())
+    assert len(told) >= 11
+    with contextlib.closing(PostgresqlStore(url())) as store:
+        stored = {each.key: str(each.net_luid) for each in store.identities()}
+        assert told.items() <= stored.items()
+        # Each thread may have been about one that nobody was told of.
+        assert len(stored) <= len(told) + 32
+        assert len(set(stored.values())) == len(stored)
+        assert store.check() == []
+
+
+@pytest.mark.usefixtures("patient")
+def test_interrupt_anywhere(store: Callable[..., PostgresqlStore]) -> None:
+    """
+    Ctrl-C after any call that the leader makes: everybody is woken, what
+    was acknowledged is there, what was refused is not, and it goes on.
+    """
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 4095, 4)
+    numbers = iter(range(4 * 4096))
+    here = str(Path(persistence.__file__).parent)
+    seen = uncertain = 0
+
+    def interrupt_at(place: int) -> None:
+        passed = 0
+
+        def count(frame: Any, event: str, _: Any) -> None:
+            nonlocal passed
+            if event in {"c_return", "call"} and (
+                frame.f_code.co_filename.startswith(here)
+            ):
+                passed += 1
+                if passed == place:
+                    raise KeyboardInterrupt
+
+        sys.setprofile(count)
+
+    for place in itertools.count(1):
+        threads = Threads()
+        records = [record_of(f"{place}/{i}", next(numbers)) for i in range(4)]
+
+        def lead(
+            parts: Any, threads: Threads = threads, records: Any = records
+        ) -> None:
+            profile = sys.getprofile()
+            sys.setprofile(None)
+            for i, each in enumerate(records[1:]):
+                if i not in threads.results:
+                    threads.start(i, retaining(one, each))
+            wait_for(lambda: waiting(one) == 3)
+            sys.setprofile(profile)
+            one._retain_lasting(parts)
+
+        interrupted = False
+        try:
+            interrupt_at(place)
+            one._change(
+                lead, (bits_of(records[0]), records[:1], ()), durable=True
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            sys.setprofile(None)
+        for i, result in threads.join().items():
+            assert isinstance(i, int)
+            found = one.find("", "test", records[i + 1].key)
+            if isinstance(result, ndis.StoreUncertainError):
+                uncertain += 1
+            else:
+                assert result is None, place
+                assert found is not None
+        assert (one._group._leader, one._group._queue) == (None, [])
+        if not interrupted:
+            break
+        seen += 1
+    assert seen > 100
+    # Three threads each; how many places a commit has, the disk decides.
+    assert 0 < uncertain < seen * 3 / 2
+    assert one.check() == []
 
 
 # -- being told
@@ -1094,7 +1714,94 @@ def test_changes(session: Callable[..., ndis.Session]) -> None:
         for kind in ("made", "changed", "released")
     ]
     listening.close()
+    listening.close()
     assert list(b.store.changes(timeout=0.1)) == []
+
+
+def test_changes_are_let_go_of(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """Its connection goes with it, whether anything was read or not."""
+    one = store()
+
+    def connections() -> int:
+        ((count,),) = sql(
+            server,
+            database,
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+            "'ndisbridge'",
+        )
+        return int(count)
+
+    wait_for(lambda: connections() == 1)
+    unread = one.changes()
+    with one.changes(), one.changes(timeout=0) as ended:
+        assert connections() == 4
+        assert list(ended) == []
+        wait_for(lambda: connections() == 3)
+    unread.close()
+    wait_for(lambda: connections() == 1)
+    assert list(unread) == []
+
+
+def test_changes_that_are_told_early(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """What comes with the answer to something else is not lost."""
+    with store().changes(timeout=1) as listening:
+        listening._connection.execute(
+            """NOTIFY ndisbridge_identities, '["a", "", "p", "k", "made"]'"""
+        )
+        assert [each.key for each in listening] == ["k"]
+
+
+def test_events(session: Callable[..., ndis.Session]) -> None:
+    """Subscribers are told at once; another host's have no record here."""
+    a, b = session("a"), session("b")
+    with a.events() as here, b.events() as there:
+        made = a.register_provider("p", compartment="red").identity(
+            "k", TUNNEL
+        )
+        made.update(alias="x")
+        made.release()
+        for kind in ("created", "changed", "released"):
+            event, other = here.get(30), there.get(30)
+            assert event and event.identity and other and other.identity
+            assert event.identity_change is not None
+            assert event.identity_change.name == kind.upper()
+            for change in (event.identity, other.identity):
+                assert change.host == "a"
+                assert change.compartment == "red"
+                assert (change.provider, change.key) == ("p", "k")
+                assert change.kind == kind
+            # It may be released by the time that it is looked up.
+            if event.record is not None:
+                assert event.net_luid == made.net_luid
+            assert other.record is None and other.net_luid == 0
+        assert here.get(0.1) is None
+
+
+def test_events_when_the_server_is_back(
+    server: Any,
+    session: Callable[..., ndis.Session],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who listens is told that changes may have been missed."""
+    monkeypatch.setattr("ndisbridge._identity_thread._AGAIN", (0.2, 1.0))
+    one = session("a")
+    with one.events() as stream:
+        server.stop("fast")
+        try:
+            assert stream.get(0.5) is None
+        finally:
+            server.start()
+        event = stream.get(60)
+        assert event is not None and event.identity is not None
+        assert event.identity.kind == "lost"
+        one.register_provider("p").identity("k", TUNNEL)
+        event = stream.get(60)
+        assert event is not None and event.record is not None
+        assert event.record.key == "k"
 
 
 def test_changes_end_with_the_server(
@@ -1212,3 +1919,180 @@ def test_missing_rows_are_found_after_an_unclean_end(
     sql(server, database, "DELETE FROM ndisbridge.identities")
     with pytest.raises(persistence.StoreCorruptError, match="root"):
         store()
+
+
+def test_root_is_verified_patiently(
+    server: Any,
+    database: str,
+    url: Callable[..., str],
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long that takes, as for a store of many millions."""
+    store().close()
+    kill(in_process(url(), ""))
+    monkeypatch.setitem(_pg_link._PREFERRED, "statement_timeout", "1s")
+    monkeypatch.setattr(_pg_link.Connection, "patience", 2.0)
+    with psycopg.connect(server.url(database)) as other:
+        other.execute("LOCK TABLE ndisbridge.pages")
+        timer = threading.Timer(3, other.rollback)
+        timer.start()
+        one = store()
+        timer.join()
+    found = one._db.execute("SHOW statement_timeout").fetchone()
+    assert found == ("1s",)
+    assert one._db.patience == 2.0
+
+
+# -- repair
+
+
+def with_one_identity(url: Callable[..., str]) -> ndis.IdentityRecord:
+    """A store of two hosts; one has an identity, and nobody is there."""
+    ndis.Session(url("b")).close()
+    with ndis.Session(url("a")) as one:
+        made = one.register_provider("p").identity("k", TUNNEL)
+        return made.record
+
+
+def contents(server: Any, database: str) -> dict[str, Any]:
+    """All that a repair may change."""
+    return {
+        table: sql(
+            server, database, f"SELECT * FROM ndisbridge.{table} ORDER BY 1, 2"
+        )
+        for table in ("identities", "pages", "sessions", "leases", "in_use")
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "UPDATE pages SET retained = 7 WHERE id > 4095",
+            "IfType 131, block 0: it counted 7, and has 1",
+        ),
+        (
+            "DELETE FROM pages WHERE id > 4095",
+            "IfType 131, block 0: 1 that identities have are retained again",
+        ),
+        (
+            "DELETE FROM pages WHERE id < 4096",
+            "of host number 2: 1 that identities have are retained again",
+        ),
+        (
+            "UPDATE hosts SET identities = 5 WHERE name = 'a'",
+            "computed again from the 1 identities of host number 2, .* 5",
+        ),
+        (
+            "UPDATE hosts SET page_sum = page_sum + 1024 WHERE name = 'a'",
+            "computed again from the 2 pages",
+        ),
+        (
+            "INSERT INTO sessions(host, pid, program, boot_id, started, life)"
+            " SELECT id, 1, 'gone', 'another boot', 0, '' FROM hosts "
+            "WHERE name = 'a'; INSERT INTO leases SELECT 0, 5000, max(id) "
+            "FROM sessions",
+            "session 3 died: voided 1 of its leases, 0 of its marks",
+        ),
+    ],
+)
+def test_repair(
+    server: Any, database: str, url: Callable[..., str], change: str, said: str
+) -> None:
+    """What is certain is mended and said, and what was there stays."""
+    with_one_identity(url)
+    before = contents(server, database)
+    sql(server, database, f"SET search_path = ndisbridge; {change}")
+    repaired = PostgresqlStore.repair(url("a"))
+    assert repaired.kept == ()
+    assert re.search(said, "; ".join(map(str, repaired.done)))
+    assert contents(server, database) == before
+    again = PostgresqlStore.repair(url("a"))
+    assert (again.done, again.kept) == ((), ())
+    with ndis.Session(url("a")) as one:
+        assert one.store.check() == []
+        one.register_provider("p").identity("new", TUNNEL)
+
+
+def test_repair_of_what_a_killed_session_left(
+    server: Any, database: str, url: Callable[..., str]
+) -> None:
+    """Its identity has lost its bit, so that no session can begin."""
+    made = with_one_identity(url)
+    kill(
+        in_process(
+            url("a"),
+            "import ndisbridge as ndis\n"
+            "session = ndis.Session(store)\n"
+            "provider = session.register_provider('p')\n"
+            f"kept = provider.identity('k', {TUNNEL})\n"
+            "provider.register_interface(kept)\n"
+            f"provider.identity('ends', {TUNNEL}, persistent=False)\n",
+        )
+    )
+    bits = bytes(510) + b"\0\1"
+    sql(
+        server,
+        database,
+        "UPDATE ndisbridge.pages SET bits = %s, checksum = %s WHERE id > 4095",
+        bits,
+        _rows.page_checksum(TUNNEL << 12, bits),
+    )
+    with pytest.raises(persistence.StoreCorruptError, match="root"):
+        PostgresqlStore(url("a"))
+    done = "; ".join(map(str, PostgresqlStore.repair(url("a")).done))
+    assert "1 of its marks and 1 of the identities that ended with" in done
+    assert "1 that identities have are retained again" in done
+    ((after,),) = sql(
+        server,
+        database,
+        "SELECT bits FROM ndisbridge.pages WHERE id > 4095",
+    )
+    # It is there again, and what was retained stays retained.
+    assert _rows.bit_is_set(after, made.net_luid >> 24 & 0xFFFFFF)
+    assert _rows.bit_is_set(after, 511 * 8)
+    with ndis.Session(url("a")) as one:
+        assert [each.key for each in one.identities()] == ["k"]
+        assert one.store.check() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DELETE FROM identities", "rows of identities are missing"),
+        ("UPDATE identities SET alias = 'x'", "is damaged"),
+        ("UPDATE identities SET host = 1", "is damaged"),
+        (
+            "UPDATE pages SET bits = set_bit(bits, 77, 1) WHERE id > 4095",
+            "block 0 is damaged",
+        ),
+    ],
+)
+def test_repair_keeps_what_is_uncertain(
+    server: Any, database: str, url: Callable[..., str], change: str, said: str
+) -> None:
+    with_one_identity(url)
+    sql(server, database, f"SET search_path = ndisbridge; {change}")
+    before = contents(server, database)
+    repaired = PostgresqlStore.repair(url("a"))
+    assert re.search(said, "; ".join(map(str, repaired.kept)))
+    assert repaired.done == ()
+    assert contents(server, database) == before
+
+
+def test_repair_wants_nobody_there(
+    url: Callable[..., str], store: Callable[..., PostgresqlStore]
+) -> None:
+    """Hosts that may be alive are not judged here either."""
+    one = store("b")
+    with pytest.raises(persistence.StoreBusyError, match="on host b"):
+        PostgresqlStore.repair(url("a"))
+    with pytest.raises(persistence.StoreBusyError, match="end that first"):
+        PostgresqlStore.repair(url("b"))
+    one.close()
+    kill(in_process(url("b"), ""))
+    with pytest.raises(persistence.StoreBusyError, match="evict its host"):
+        PostgresqlStore.repair(url("a"))
+    (done,) = PostgresqlStore.repair(url("b")).done
+    assert "died" in str(done)

@@ -6,7 +6,6 @@ tests/soak/power_cut.py, with few images.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -22,22 +21,13 @@ import ndisbridge as ndis
 SOAK = Path(__file__).parent / "soak"
 
 
-def power_cut(*arguments: str) -> tuple[int, dict]:
-    """Exit status and result of the proof."""
-    done = subprocess.run(
-        [sys.executable, SOAK / "power_cut.py", *arguments],
-        capture_output=True,
-        text=True,
-    )
-    begin = done.stdout.find("{")
-    assert begin >= 0, done.stderr
-    return done.returncode, json.loads(done.stdout[begin:])
+Proof = Callable[..., tuple[int, dict]]
 
 
-def test_power_cuts(need: Callable[[str], str]) -> None:
+def test_power_cuts(need: Callable[[str], str], proof: Proof) -> None:
     """10,000 images: each opens, nothing acknowledged is lost or doubled."""
     need("cc")
-    status, result = power_cut("--images", "10000")
+    status, result = proof("power_cut.py", "--images", "10000")
     assert result["failures"] == []
     assert status == 0
     assert result["counts"]["images"] >= 10_000
@@ -55,11 +45,11 @@ def test_power_cuts(need: Callable[[str], str]) -> None:
     ids=lambda words: words[-1].strip("-"),
 )
 def test_losses_are_found(
-    need: Callable[[str], str], control: tuple[str, ...]
+    need: Callable[[str], str], proof: Proof, control: tuple[str, ...]
 ) -> None:
     """Controls: a store that syncs too little loses, and it is seen."""
     need("cc")
-    status, result = power_cut("--images", "1500", *control)
+    status, result = proof("power_cut.py", "--images", "1500", *control)
     assert status == 1
     assert any(re.search("lost: [1-9]", each) for each in result["failures"])
 

@@ -37,6 +37,25 @@ def test_python_example(readme: str, tmp_path: Path) -> None:
     assert len(lines) <= 20
 
 
+def doctested(text: str, name: str) -> None:
+    """All Python examples of a text run, one after the other."""
+    blocks = re.findall(r"```python\n(>>>.*?)```", text, re.DOTALL)
+    assert blocks
+    test = doctest.DocTestParser().get_doctest(
+        "\n".join(blocks), {}, name, name, 0
+    )
+    runner = doctest.DocTestRunner()
+    runner.run(test)
+    assert runner.summarize().failed == 0
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/proxy.md"])
+def test_all_python_examples(name: str, tmp_path: Path) -> None:
+    """Those that come later, too."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    doctested(text.replace("/tmp/acme", str(tmp_path / "acme")), name)
+
+
 def test_c_example(readme: str) -> None:
     """The C example is an excerpt of the program that the tests compile."""
     program = (ROOT / "examples" / "embed.c").read_text(encoding="utf-8")
@@ -51,8 +70,9 @@ def test_docstrings() -> None:
     """The examples in docstrings run."""
     import ndisbridge as ndis
     from ndisbridge import net_luid, session
+    from ndisbridge.proxy import oper_status
 
-    for module in (ndis, net_luid, session):
+    for module in (ndis, net_luid, session, oper_status):
         globs = {**vars(module), "IfType": ndis.IfType}
         assert doctest.testmod(module, extraglobs=globs).failed == 0
 

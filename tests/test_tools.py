@@ -11,6 +11,7 @@ import os
 import pty
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import apsw
 import pytest
@@ -717,6 +718,72 @@ def test_no_room_for_a_backup(
             raise apsw.IOError("disk")
 
 
+@pytest.fixture
+def chattr(
+    tmp_path: Path, need: Callable[[str], str], missing: Callable
+) -> Iterator[Callable[..., None]]:
+    """``chattr("+i", path)``: what not even root may change."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    command = need("chattr")
+    given: list[tuple[str, str]] = []
+
+    def chattr(mode: str, path: str | Path) -> None:
+        done = subprocess.run([command, mode, path], capture_output=True)
+        if done.returncode != 0:
+            missing("no attributes of files here")
+        given.append((mode.replace("+", "-"), str(path)))
+
+    yield chattr
+    for mode, path in given:
+        subprocess.run([command, mode, path], check=True)
+
+
+def test_a_name_that_cannot_be_given(
+    tmp_path: Path, chattr: Callable[..., None]
+) -> None:
+    """The name that was taken for it is given back, and the error told."""
+    target = tmp_path / "copy.db"
+    with pytest.raises(persistence.StorePermissionError, match="written"):
+        with _backup.appearing(str(target), 0o600) as temporary:
+            # It can neither be linked nor renamed, nor removed.
+            chattr("+i", temporary)
+    assert not os.path.lexists(target)
+    assert os.listdir(tmp_path) == [Path(temporary).name]
+
+
+def test_backup_into_what_takes_no_files(
+    small: Path, tmp_path: Path, chattr: Callable[..., None]
+) -> None:
+    """A directory that must not change."""
+    place = tmp_path / "place"
+    place.mkdir()
+    chattr("+i", place)
+    with pytest.raises(persistence.StorePermissionError, match=r"copy\.db"):
+        SqliteStore.back_up(small, place / "copy.db")
+    assert os.listdir(place) == []
+
+
+def test_a_directory_that_cannot_be_flushed(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy is there then, and the error says so."""
+    target = tmp_path / "copy.db"
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(5, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(persistence.StoreError, match="it is there, but"):
+        SqliteStore.back_up(small, target)
+    monkeypatch.undo()
+    assert SqliteStore.check_snapshot(target) == []
+    assert sorted(os.listdir(tmp_path)) == ["copy.db", "store"]
+
+
 def test_backup_by_a_reader(small: Path) -> None:
     """Who may only read the store can back it up too."""
     if os.geteuid() != 0:
@@ -1207,6 +1274,7 @@ ON_STORES = [
     ["reserve", "x", "--provider", "p"],
     ["release", "x", "-y"],
     ["query", "nothing", "GEN_ALIAS"],
+    ["store", "create"],
     ["store", "check"],
     ["store", "check", "--repair"],
     ["store", "stats"],
@@ -1216,7 +1284,9 @@ ON_STORES = [
 ]
 
 
-@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/x", "odd://x/y.db"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://127.0.0.1:1/x?ndis_host=a", "odd://x/y.db"]
+)
 def test_url_is_no_path(
     url: str,
     tmp_path: Path,
@@ -1238,9 +1308,11 @@ def test_url_is_no_path(
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
+def server(
+    missing: Callable[[str], NoReturn], need_module: Callable[[str], None]
+) -> Iterator[Any]:
     """A PostgreSQL server; in CI there must be one."""
-    pytest.importorskip("psycopg")
+    need_module("psycopg")
     spec = importlib.util.spec_from_file_location(
         "postgres_server",
         Path(__file__).parent / "workers" / "postgres_server.py",
@@ -1248,12 +1320,11 @@ def server() -> Iterator[Any]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    try:
-        module.programs()
-    except module.NoServerError as error:
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(str(error))
-    with module.running() as started:
+    with contextlib.ExitStack() as stack:
+        try:
+            started = stack.enter_context(module.running())
+        except module.NoServerError as error:
+            missing(str(error))
         yield started
 
 
@@ -1393,6 +1464,12 @@ def test_commands_on_postgresql(
 ) -> None:
     """Commands serve a store that is no file; what can't says what can."""
     url = database("one")
+    for arguments in ("check",), ("stats",), ("export",), ("evict", "x"):
+        done = command("store", *arguments, store=url, code=3)
+        assert b"there is no store in the database" in done.stderr
+    command("list", store=url, code=3)
+    done = command("store", "create", store=url)
+    assert done.stderr.endswith(b": ready\n")
     command("store", "import", "-", store=url, stdin=export_of(small))
     done = command("list", "--compartment", "t", store=url)
     assert b"identities in postgresql://" in done.stderr
@@ -1417,12 +1494,14 @@ def test_commands_on_postgresql(
         with contextlib.suppress(persistence.StoreError):
             session.close()
     command("store", "evict", "nobody", store=url, code=3)
-    for arguments, instead in (
-        (["backup", "x.db"], b"pg_dump"),
-        (["check", "--repair"], b"the tools of the server"),
-    ):
-        done = command("store", *arguments, store=url, code=2)
-        assert instead in done.stderr
+    done = command("store", "backup", "x.db", store=url, code=2)
+    assert b"pg_dump" in done.stderr
+    with ndis.Session(database("two")):
+        done = command("store", "check", "--repair", store=url, code=3)
+        assert b"on host two" in done.stderr
+    done = command("store", "check", "--repair", store=url)
+    assert done.stdout.endswith(b": all well\n")
+    assert url.split("?")[0].split("@")[0].encode() not in done.stdout
 
 
 def test_stores_that_cannot(monkeypatch: pytest.MonkeyPatch) -> None:

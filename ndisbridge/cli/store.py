@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Commands on the store itself: check, stats, export, import, backup, evict.
+Commands on the store itself: create, check, stats, export, import, backup,
+evict.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .options import output_option, store_option
 from .output import count_of, json_text, show_rows
 from .progress import Progress
 from .stores import (
+    create_store,
     evict_host,
     examine_store,
     export_mode,
@@ -42,6 +44,24 @@ def store() -> None:
     """Look after the store itself."""
 
 
+@store.command()
+@store_option
+def create(store: str | None) -> None:
+    """Make the store, or bring one of an older version up to date.
+
+    One that is there and up to date stays as it is. Whatever adds to a store
+    makes it too; this is for the owner of the tables of a PostgreSQL store,
+    whose programs use a role that may not make any.
+
+    \b
+    Example:
+      ndisbridge store create --store postgresql://owner@db/ndis
+    """
+    with Progress("creating"):
+        name = create_store(store)
+    note(f"{name}: ready")
+
+
 # -- what is in it
 
 
@@ -52,7 +72,8 @@ def store() -> None:
     "--repair",
     is_flag=True,
     help="Mend what is certain if nothing is lost by it; a copy of the store "
-    "as it was is kept beside it. No session may have it open.",
+    "as it was is kept beside it (of a PostgreSQL store make one first, with "
+    "pg_dump). No session may have it open.",
 )
 def check(store: str | None, output: str, repair: bool) -> None:
     """Verify the store: every page, row, checksum and lease.
@@ -265,13 +286,18 @@ def backup(file: str, store: str | None) -> None:
 
     FILE must not exist. It is a store itself. To restore it, end all
     sessions, remove the store with its -wal and -shm files, and copy FILE
-    to where it was.
+    to where it was. A PostgreSQL store, with all its hosts, is copied by
+    pg_dump.
 
     \b
     Example:
       ndisbridge store backup /backup/ndis-$(date +%F).db
     """
-    path = path_of_store(store, "pg_dump, or `ndisbridge store export`")
+    path = path_of_store(
+        store,
+        "`pg_dump --schema=ndisbridge` copies one of PostgreSQL, with all its "
+        "hosts, and `ndisbridge store export` what is one host's",
+    )
     with Progress("copying") as progress:
         count = SqliteStore.back_up(path, file, progress)
     note(

@@ -26,7 +26,7 @@ from ..persistence import (
     open_store,
 )
 from ..persistence._backup import file_mode
-from ..persistence._repair import Repaired
+from ..persistence._mending import Repaired
 from ..persistence._transfer import Transferable
 from ..persistence.sqlite import SqliteStore
 from ..session import Session
@@ -110,6 +110,12 @@ def is_url(given: str) -> bool:
 
 def _open_url(url: str) -> WholeStore:
     """A live store: a server shows everybody the same anyway."""
+    if url.startswith(_POSTGRESQL):
+        _import_psycopg()
+        from ..persistence.postgresql import PostgresqlStore
+
+        # Without a session, and without making a store of what is none.
+        return PostgresqlStore(url, read_only=True)
     store = open_store(url)
     if not (hasattr(store, "check") and hasattr(store, "stats")):
         store.close()
@@ -165,6 +171,18 @@ def store_to_look_after(given: str | None) -> Iterator[WholeStore]:
 # -- tools
 
 
+def create_store(given: str | None) -> str:
+    """Make a store, or bring it to this version; what it is called."""
+    path = _store_to_write(given)
+    if path.startswith(_POSTGRESQL):
+        _import_psycopg()
+        from ..persistence.postgresql import PostgresqlStore
+
+        return PostgresqlStore.create(path)
+    with contextlib.closing(open_store(path)) as store:
+        return str(store)
+
+
 def path_of_store(given: str | None, instead: str = "") -> str:
     """
     The path of the store to read.
@@ -176,7 +194,7 @@ def path_of_store(given: str | None, instead: str = "") -> str:
     path = store_to_read(given)
     if is_url(path):
         raise click.UsageError(
-            f"this is for stores that are a file: use {instead}"
+            f"this is for stores that are a file: {instead}"
         )
     refuse_absent(path)
     return path
@@ -184,7 +202,13 @@ def path_of_store(given: str | None, instead: str = "") -> str:
 
 def repair_store(given: str | None) -> tuple[str, Repaired]:
     """Repair a store: its path, and what was done."""
-    path = path_of_store(given, "the tools of the server")
+    path = store_to_read(given)
+    if path.startswith(_POSTGRESQL):
+        _import_psycopg()
+        from ..persistence.postgresql import PostgresqlStore
+
+        return PostgresqlStore.name_of(path), PostgresqlStore.repair(path)
+    path = path_of_store(given, "use the tools of the server")
     try:
         return path, SqliteStore.repair(path)
     except StoreCorruptError:

@@ -33,6 +33,8 @@
  *   register            -         -          -          -      -       x
  *   deregister          -         -          -          - (1)  -       x
  *   query, publish      -         -          - (1)      -      -       x
+ *   subscribe,          -         -          -          -      -       x
+ *   next_events
  *   close               -         -          -          -      -       x
  *   (1) deregister returns once the handlers that run for that interface
  *       have returned, or with TIMEOUT.
@@ -1183,6 +1185,116 @@ typedef struct ndisbridge_oid_handler {
 } ndisbridge_oid_handler;
 
 /* ------------------------------------------------------------------------
+ * Miniport drivers
+ *
+ * What a driver in C gives to a proxy provider, which registers the
+ * interfaces of its adapters.  The proxy provider is the Python package's
+ * (ndisbridge.proxy); a C program that has no use for it registers a provider
+ * of its own.
+ */
+
+/** Statuses that are indicated upwards, from an adapter to what runs on
+ *  it. */
+enum ndisbridge_status_indication {
+    /** The link has changed; by miniport drivers, with an
+     *  ndisbridge_link_state. */
+    NDISBRIDGE_STATUS_LINK_STATE = 0x40010017,
+    /** The operational status has changed; by the proxy provider alone, with
+     *  an ndisbridge_oper_state. */
+    NDISBRIDGE_STATUS_OPER_STATUS = 0x40010023
+};
+
+/** Indicates a status of an adapter.
+ *
+ *  @param miniport_adapter_handle  as given to the driver
+ *  @param status_code              NDISBRIDGE_STATUS_LINK_STATE, or one that
+ *                                  only those above know
+ *  @param status_buffer            what belongs to it, copied
+ *  @param status_buffer_size       bytes of it
+ *
+ *  @retval INVALID_PARAMETER  no such link state; or OPER_STATUS, which
+ *                             drivers must not make
+ *  @retval INVALID_STATE      the adapter has been halted
+ *
+ *  Threads:      any thread, also in the driver's functions.
+ *  Counterpart:  NdisMIndicateStatusEx.
+ */
+typedef ndisbridge_status (*ndisbridge_indicate_status)(
+    void *miniport_adapter_handle, uint32_t status_code,
+    const void *status_buffer, uint32_t status_buffer_size);
+
+/** What a driver says of its adapter
+ *  (NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES).  Speeds are in bit/s. */
+typedef struct ndisbridge_miniport_general_attributes {
+    ndisbridge_object_header header;
+    uint32_t media_type;            /* NDIS_MEDIUM */
+    uint32_t physical_medium_type;  /* NDIS_PHYSICAL_MEDIUM */
+    uint32_t mtu_size;              /* bytes, without link header */
+    uint64_t max_xmit_link_speed;
+    uint64_t xmit_link_speed;
+    uint64_t max_rcv_link_speed;
+    uint64_t rcv_link_speed;
+    uint32_t media_connect_state;      /* NET_IF_MEDIA_CONNECT_STATE */
+    uint32_t media_duplex_state;       /* NET_IF_MEDIA_DUPLEX_STATE */
+    uint32_t lookahead_size;           /* bytes; 0: the driver is asked */
+    uint32_t mac_options;              /* 0: the driver is asked */
+    uint32_t max_multicast_list_size;  /* 0: the driver is asked */
+    uint16_t mac_address_length;       /* bytes of both addresses */
+    uint8_t permanent_mac_address[32];
+    uint8_t current_mac_address[32];
+    uint32_t access_type;      /* NET_IF_ACCESS_TYPE */
+    uint32_t direction_type;   /* NET_IF_DIRECTION_TYPE */
+    uint32_t connection_type;  /* NET_IF_CONNECTION_TYPE */
+    uint16_t if_type;          /* as installed; another one is refused */
+    uint8_t if_connector_present;  /* BOOLEAN */
+    uint32_t supported_statistics;  /* NDISBRIDGE_STATISTICS_*_SUPPORTED */
+    uint32_t supported_pause_functions;  /* NDIS_SUPPORTED_PAUSE_FUNCTIONS */
+    uint32_t auto_negotiation_flags;
+    /** OIDs that the driver answers, copied; NULL: the driver is asked. */
+    const uint32_t *supported_oid_list;
+    uint32_t supported_oid_list_length;  /* bytes */
+} ndisbridge_miniport_general_attributes;
+
+/** Initializes an adapter; its interface is registered afterwards.
+ *
+ *  @param[out]    miniport_adapter_context  passed to the other functions;
+ *                                           in: the driver context
+ *  @param         miniport_driver_context   as given with the driver
+ *  @param         miniport_adapter_handle   for indicate_status; valid until
+ *                                           the halt handler has returned
+ *  @param         indicate_status           may be called from now on
+ *  @param         parameters                if_index and net_luid, the others
+ *                                           0; valid during the call
+ *  @param[in,out] attributes                filled with what is usual
+ *  @return SUCCESS, or why it failed: the adapter is not installed then, and
+ *          not halted.
+ *
+ *  Counterpart:  MiniportInitializeEx.
+ */
+typedef ndisbridge_status (*ndisbridge_miniport_initialize)(
+    void **miniport_adapter_context, void *miniport_driver_context,
+    void *miniport_adapter_handle,
+    ndisbridge_indicate_status indicate_status,
+    const ndisbridge_miniport_init_parameters *parameters,
+    ndisbridge_miniport_general_attributes *attributes);
+
+/** Ends an adapter, when nobody is inside its other functions any more.
+ *  Counterpart: MiniportHaltEx. */
+typedef void (*ndisbridge_miniport_halt)(void *miniport_adapter_context);
+
+/** A miniport driver (NDIS_MINIPORT_DRIVER_CHARACTERISTICS).  Where no filter
+ *  module is interested in an OID, the proxy's interfaces call
+ *  oid_query_handler itself, without a detour through Python. */
+typedef struct ndisbridge_miniport_driver_characteristics {
+    ndisbridge_object_header header;
+    uint32_t flags;  /* NDISBRIDGE_HANDLER_*, of oid_query_handler */
+    ndisbridge_miniport_initialize initialize_handler;  /* may be NULL */
+    ndisbridge_miniport_halt halt_handler;              /* may be NULL */
+    ndisbridge_if_query_object oid_query_handler;       /* may be NULL */
+    ndisbridge_if_set_object oid_set_handler;           /* may be NULL */
+} ndisbridge_miniport_driver_characteristics;
+
+/* ------------------------------------------------------------------------
  * Persistence hooks and configuration
  */
 
@@ -1594,7 +1706,8 @@ ndisbridge_status ndisbridge_retain_net_luids(
     uint32_t count, uint32_t flags, void *record);
 
 /** Gives retained indexes up for good, all or none, in one call of the
- *  release hook.  They need not be leased here.
+ *  release hook.  They need not be leased here; another session that leases
+ *  their block can allocate them once it has leased it anew.
  *
  *  @param flags  those that they were retained with
  *

@@ -113,7 +113,9 @@ class Store(Protocol):
     What a session asks of a store.
 
     Every method may be called from any thread, at any time, and never calls
-    back into the session.  All raise :class:`StoreError`, and none waits
+    back into the session.  From inside another call of the same thread, as
+    by a handler of signals, it works or is refused by a plain StoreError.
+    All raise :class:`StoreError`, and none waits
     for another process without a bound.
 
     A change is visible to every process when its call returns.  *Durable*
@@ -173,6 +175,9 @@ class Store(Protocol):
         Raises:
             AlreadyRetainedError: An index is retained.
             IdentityExistsError: A key has an identity.
+            IdentityConflictError: A block is named twice, or two of the
+                identities have the same key, NET_LUID, NET_LUID index or
+                GUID.
             LeaseLostError: A block is not leased to this session.
             StoreUncertainError: Nobody can tell whether it is done: keep
                 the indexes out of circulation, and look the identities up.
@@ -196,7 +201,7 @@ class Store(Protocol):
             IdentityInUseError: A live session has one registered; this one
                 too.
             IdentityConflictError: An identity's own ifIndex is not among
-                the sets, or another ifIndex is.
+                the sets, or another ifIndex is, or a block is named twice.
             StoreUncertainError: Nobody can tell whether it is done.
         """
         ...

@@ -35,10 +35,12 @@ _STEP = 256
 def appearing(target: str, mode: int) -> Iterator[str]:
     """
     A temporary path; what is there at the end gets the target's name, whole
-    and flushed.  After an error nothing does.
+    and flushed.  After an error nothing does; but if the directory can't be
+    flushed, which comes last, the target is there, and a power cut may take
+    its name.
 
     Raises:
-        StoreError: The target exists already, or can't be made.
+        StoreError: The target exists already, or can't be made or flushed.
     """
     if os.path.lexists(target):
         raise _there_already(target)
@@ -52,10 +54,11 @@ def appearing(target: str, mode: int) -> Iterator[str]:
             _give_name(temporary, target)
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
-            with contextlib.suppress(FileNotFoundError):
+            # It may be gone; and whatever else, the error before says more.
+            with contextlib.suppress(OSError):
                 os.unlink(temporary + suffix)
-    with _writing(target):
-        _flush(os.path.dirname(target) or ".")
+    with _writing(target, "it is there, but its directory can't be flushed"):
+        _files.flush_directory(os.path.dirname(target) or ".")
 
 
 def _there_already(target: str) -> StoreError:
@@ -66,11 +69,11 @@ def _there_already(target: str) -> StoreError:
 
 
 @contextlib.contextmanager
-def _writing(target: str) -> Iterator[None]:
+def _writing(target: str, what: str = "it can't be written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _files.refusal(error, "it can't be written", target) from error
+        raise _files.refusal(error, what, target) from error
 
 
 def _make(temporary: str, target: str, mode: int) -> None:
@@ -107,14 +110,23 @@ def _give_name(temporary: str, target: str) -> None:
     except FileExistsError:
         raise _there_already(target) from None
     except OSError:
-        # A file system without links: the name is taken first.
-        try:
-            os.close(
-                os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            )
-        except FileExistsError:
-            raise _there_already(target) from None
+        _replace_nothing(temporary, target)
+
+
+def _replace_nothing(temporary: str, target: str) -> None:
+    """On a file system without links: the name is taken first."""
+    try:
+        placeholder = os.open(
+            target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+        )
+    except FileExistsError:
+        raise _there_already(target) from None
+    os.close(placeholder)
+    try:
         os.replace(temporary, target)
+    except BaseException:
+        os.unlink(target)
+        raise
 
 
 # -- a backup

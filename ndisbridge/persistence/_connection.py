@@ -9,7 +9,6 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
 import apsw
@@ -17,6 +16,7 @@ import apsw
 from . import _files, _schema, _snapshot
 from ._damage import reading
 from ._rules import Rules
+from ._translating import Translating
 from .errors import (
     IdentityConflictError,
     StoreError,
@@ -124,6 +124,9 @@ class SqliteConnection(Rules):
         return _Errors(self)
 
     def _typed(self, error: apsw.Error) -> StoreError:
+        before = error.__context__
+        if isinstance(error, apsw.SQLError) and isinstance(before, apsw.Error):
+            error = before  # after it there was nothing to roll back
         errno = 0
         connection = getattr(self, "_connection", None)
         if connection is not None and isinstance(error, apsw.IOError):
@@ -228,35 +231,24 @@ class SqliteConnection(Rules):
         self._lock = threading.RLock()
 
 
-class _Errors:
-    """
-    Raises what SQLite raises as errors of a store.
-
-    A class, because a generator costs more than most of what it is around.
-    """
+class _Errors(Translating):
+    """Raises what SQLite raises as errors of a store."""
 
     __slots__ = ("_store",)
 
     def __init__(self, store: SqliteConnection) -> None:
         self._store = store
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def translated(self, error: BaseException) -> StoreError | None:
         if isinstance(error, apsw.Error):
-            raise self._store._typed(error) from error
+            return self._store._typed(error)
         if isinstance(error, UnicodeEncodeError):
             # Only a caller's text can't be encoded.
-            raise IdentityConflictError(
+            return IdentityConflictError(
                 f"{error.object!r} is not valid Unicode: give other text",
                 self._store.path,
-            ) from error
+            )
+        return None
 
 
 def _leak(connection: apsw.Connection) -> None:

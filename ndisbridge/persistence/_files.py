@@ -113,12 +113,23 @@ def checked_path(where: str | bytes | os.PathLike[Any]) -> str:
     return path
 
 
+#: What has failed is the disk, or the machine is out of something.
+_NOT_OF_RIGHTS = {
+    errno.EIO,
+    errno.EINTR,
+    errno.ENOLCK,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+}
+
+
 def refusal(error: OSError, text: str, store: str) -> StoreError:
     """The error of a store for one of the system."""
     text = f"{text}: {error.strerror}"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StoreFullError(text, store)
-    if error.errno in {errno.EIO, errno.ENOLCK}:
+    if error.errno in _NOT_OF_RIGHTS:
         return StoreError(text, store)
     return StorePermissionError(text, store)
 
@@ -195,13 +206,13 @@ def prepare(path: str) -> None:
     # made the file did not come so far.
     try:
         if os.stat(path).st_size == 0:
-            _flush_directory(directory)
-            _flush_directory(os.path.dirname(directory))
+            flush_directory(directory)
+            flush_directory(os.path.dirname(directory))
     except OSError as error:
         raise refusal(error, "its directory can't be flushed", path) from error
 
 
-def _flush_directory(directory: str) -> None:
+def flush_directory(directory: str) -> None:
     """A new name in it outlives a power cut."""
     try:
         descriptor = os.open(
@@ -283,6 +294,13 @@ def _check_file(store: str, path: str, it: str) -> None:
         )
     if not stat.S_ISREG(found.st_mode):
         raise StoreCorruptError(f"{it} is not a regular file", store)
+    if path == store and found.st_size == 1:
+        # SQLite takes it for an empty one, and would make a new store.
+        raise StoreCorruptError(
+            "it has one byte, and is no store: keep the file, and restore a "
+            "backup",
+            store,
+        )
     if found.st_uid not in {os.geteuid(), 0}:
         raise StorePermissionError(
             f"{it} belongs to another user (uid {found.st_uid}): use a store "

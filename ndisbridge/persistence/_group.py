@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .errors import StoreError
+from .errors import StoreError, StoreUncertainError
 
 
 class Change:
@@ -151,3 +151,101 @@ class Group:
                 each.error = None
                 back.append(each)
         self._queue = back + self._queue
+
+
+class GroupCommit:
+    """
+    A store whose threads share transactions.
+
+    It says how a transaction is made, and how one is gone back in.
+    """
+
+    path: str
+
+    def _begin_group(self) -> None:
+        """At the beginning, and in a child of ``fork()``."""
+        self._group = Group()
+        #: Of each thread: whether it is in a change.
+        self._inside = threading.local()
+
+    def _commit_together(self, leader: Change) -> None:
+        """:meth:`_do_together`, in a transaction."""
+        raise NotImplementedError
+
+    def _try(self, changes: list[Change]) -> Exception | None:
+        """
+        Do changes of a kind, all or none, inside the transaction, and say
+        why not.  What ends the transaction is raised.
+        """
+        raise NotImplementedError
+
+    def _change(
+        self, run: Callable[[list[Any]], None], part: Any, *, durable: bool
+    ) -> None:
+        """
+        ``run([part])``, in one transaction with what other threads want at
+        the same time.  It fails or is done alone, all the same.
+        """
+        if getattr(self._inside, "change", False):
+            raise self._reentered()
+        change = Change(run, part, durable)
+        self._inside.change = True
+        try:
+            self._group.join(change)
+            if not change.is_over:
+                self._lead(change)
+            self._group.leave(change)
+        except BaseException:
+            self._group.leave(change)
+            raise
+        finally:
+            self._inside.change = False
+        if change.error is not None:
+            raise change.error
+
+    def _reentered(self) -> StoreError:
+        return StoreError(
+            "this thread is changing it already: a handler of signals, or "
+            "of garbage, may not",
+            self.path,
+        )
+
+    def _lead(self, leader: Change) -> None:
+        try:
+            self._commit_together(leader)
+            leader.outcome = True
+        except StoreError as error:
+            leader.outcome = error
+            raise
+
+    def _do_together(self, leader: Change) -> None:
+        # It is the first, and so needs no savepoint: nobody is lost with it.
+        leader.outcome = None
+        leader.run([leader.part])
+        # If the transaction had to be begun again, there are some already.
+        taken = [each for each in leader.taken if not each.is_over]
+        while taken or (
+            taken := self._group.take(leader, durable=leader.durable)
+        ):
+            self._ride(taken)
+            taken = []
+        # Unless it is told otherwise, nobody can tell.
+        leader.outcome = StoreUncertainError(
+            "who committed it for all was interrupted, and nobody can tell "
+            "whether the change is kept: look it up",
+            self.path,
+        )
+
+    def _ride(self, changes: list[Change]) -> None:
+        """
+        Do changes inside another one's transaction: those of a kind at
+        once, which is cheaper, and each alone if that fails.
+        """
+        kinds: dict[Any, list[Change]] = {}
+        for each in changes:
+            each.error = None
+            kinds.setdefault(each.run, []).append(each)
+        for alike in kinds.values():
+            if len(alike) == 1 or self._try(alike) is not None:
+                for each in alike:
+                    each.error = self._try([each])

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Generator
+from typing import NamedTuple
 
 import psycopg
 
@@ -41,19 +42,14 @@ def listen(target: Target) -> Connection:
         connection = connect(target)
         try:
             connection.execute(b"LISTEN " + CHANNEL.encode())
-            # Silence is as it should be.
-            connection.patience = math.inf
         except BaseException:
             connection.close()
             raise
     except psycopg.Error as error:
         raise typed(error, target.name) from error
+    # Silence is as it should be.
+    connection.patience = math.inf
     return connection
-
-
-def changes(target: Target, timeout: float | None) -> Iterator[IdentityChange]:
-    """Listen from now on."""
-    return _told(listen(target), target, timeout)
 
 
 def lost(error: psycopg.Error, target: Target) -> ServerLostError:
@@ -65,24 +61,60 @@ def lost(error: psycopg.Error, target: Target) -> ServerLostError:
     )
 
 
-def _told(
-    connection: Any, target: Target, timeout: float | None
-) -> Iterator[IdentityChange]:
-    deadline = time.monotonic() + (math.inf if timeout is None else timeout)
-    try:
-        while True:
-            left = max(0.0, min(_ASK, deadline - time.monotonic()))
-            for each in connection.notifies(timeout=left):
-                change = read(each.payload)
-                if change is not None:
-                    yield change
-            if time.monotonic() >= deadline:
-                return
-            ask(connection)
-    except psycopg.Error as error:
-        raise lost(error, target) from error
-    finally:
-        connection.close()
+class Changes:
+    """
+    Identities that change from now on, one after another, as an iterator.
+
+    It has a connection of its own from the moment that it is made, whether
+    anything is read or not: close it, or use it as a context manager.  It
+    closes itself when it ends or fails.  One thread at a time may use it.
+    """
+
+    def __init__(self, target: Target, timeout: float | None) -> None:
+        self._target = target
+        self._pid = os.getpid()
+        self._deadline = time.monotonic() + (
+            math.inf if timeout is None else timeout
+        )
+        self._connection = listen(target)
+        self._told = self._listen()
+
+    def __iter__(self) -> Changes:
+        return self
+
+    def __next__(self) -> IdentityChange:
+        try:
+            return next(self._told)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End it, and its connection.  Twice is once."""
+        self._told.close()
+        # In a child of fork() the connection is the parent's.
+        if self._pid == os.getpid():
+            self._connection.close()
+
+    def __enter__(self) -> Changes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _listen(self) -> Generator[IdentityChange, None, None]:
+        try:
+            while True:
+                left = max(0.0, min(_ASK, self._deadline - time.monotonic()))
+                for each in self._connection.notifies(timeout=left):
+                    change = read(each.payload)
+                    if change is not None:
+                        yield change
+                if time.monotonic() >= self._deadline:
+                    return
+                ask(self._connection)
+        except psycopg.Error as error:
+            raise lost(error, self._target) from error
 
 
 def read(payload: str) -> IdentityChange | None:
@@ -97,7 +129,7 @@ def read(payload: str) -> IdentityChange | None:
     return IdentityChange(*found)
 
 
-def ask(connection: Any) -> None:
+def ask(connection: Connection) -> None:
     """Whether the server is still there: it may be gone without a word."""
     connection.patience = _ASK
     connection.execute(b"SELECT 1")

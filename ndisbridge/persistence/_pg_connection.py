@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from psycopg import pq
 
 from . import _pg_schema, _pg_url
 from ._damage import reading
+from ._group import Change, GroupCommit
 from ._pg_errors import SilentError, said, typed
 from ._pg_link import Connection, connect
 from ._rules import Rules
@@ -35,18 +37,22 @@ _T = TypeVar("_T")
 _PAUSE = 0.2
 
 
-class PostgresqlConnection(Rules):
+class PostgresqlConnection(Rules, GroupCommit):
     """The connection, made again when it is lost."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         self._target = _pg_url.parse(url)
+        self.read_only = read_only
         #: The server and the database, without user and password.
         self.path = self._target.name
         #: This host among those that share the store.
         self.host = self._target.host
         self._lock = threading.RLock()
+        self._begin_group()
         self._closed = False
         self._connection: Connection | None = None
+        #: The thread that has the lock is about something.
+        self._is_working = False
         #: Those that are told of changes, beside it.
         self._watches: set[Connection] = set()
         #: Not before is it connected again, after it could not be.
@@ -65,7 +71,9 @@ class PostgresqlConnection(Rules):
         connection = connect(self._target)
         try:
             _pg_schema.check_server(connection, self.path)
-            store_id = _pg_schema.prepare(connection, self.path)
+            store_id = _pg_schema.prepare(
+                connection, self.path, make=not self.read_only
+            )
         except BaseException:
             connection.close()
             raise
@@ -115,8 +123,7 @@ class PostgresqlConnection(Rules):
         last time is made again, and the work begun again, once: nothing of
         it has been committed.
         """
-        with self._lock, self._errors():
-            self._check_open()
+        with self._lock, self._errors(), self._alone():
             fresh = self._connection is None
             while True:
                 try:
@@ -158,6 +165,53 @@ class PostgresqlConnection(Rules):
             == pq.TransactionStatus.IDLE
         )
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """
+        With the lock: refuse who comes from inside of a transaction of this
+        very thread, which it would end.
+        """
+        self._check_open()
+        if self._in_transaction():
+            if self._is_working:
+                raise self._reentered()
+            self._drop()  # somebody was interrupted twice
+        outer, self._is_working = self._is_working, True
+        try:
+            yield
+        finally:
+            self._is_working = outer
+
+    def _in_transaction(self) -> bool:
+        """Whether it is in one, sound or failed, and can go back in it."""
+        connection = self._connection
+        return (
+            connection is not None
+            and connection.pgconn.status == pq.ConnStatus.OK
+            and connection.pgconn.transaction_status
+            in {pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR}
+        )
+
+    def _try(self, changes: list[Change]) -> Exception | None:
+        self._run("SAVEPOINT change")
+        failure = None
+        try:
+            with self._errors(), self._keeping():
+                changes[0].run([each.part for each in changes])
+        except Exception as error:
+            if not self._in_transaction():
+                # The server is lost: what it was is for whoever leads.
+                raise (error.__cause__ or error) from None
+            self._run("ROLLBACK TO change")
+            failure = error
+        self._run("RELEASE change")
+        return failure
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """What is known of the transaction is, on an error, as before."""
+        yield
+
     def _reading(self, work: Callable[[], _T]) -> _T:
         """Something that reads only."""
         return self._do(work)
@@ -177,6 +231,9 @@ class PostgresqlConnection(Rules):
         except BaseException:
             self._roll_back()
             raise
+        self._commit()
+
+    def _commit(self) -> None:
         try:
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -210,6 +267,7 @@ class PostgresqlConnection(Rules):
         what else it meets when the connection is lost.
         """
         failure: psycopg.Error | None = None
+        handled = sys.exc_info()[1]  # by whoever calls
         try:
             with self._db.pipeline():
                 try:
@@ -219,6 +277,15 @@ class PostgresqlConnection(Rules):
         except psycopg.errors.PipelineAborted as error:
             # It follows from what has failed before.
             failure = failure or error
+        except psycopg.Error as error:
+            interrupt = error.__context__
+            if interrupt is handled or isinstance(
+                interrupt, (Exception, type(None))
+            ):
+                raise
+            # Interrupted, psycopg fails to leave the pipeline, and says so.
+            self._drop()
+            raise interrupt from None
         if failure is not None:
             raise failure
 
@@ -226,13 +293,18 @@ class PostgresqlConnection(Rules):
     def _patiently(self) -> Iterator[None]:
         """In a transaction: statements may take as long as they take."""
         db = self._db
-        before = db.patience
+        patience = db.patience
+        ((timeout, _),) = self._rows(
+            "SELECT current_setting('statement_timeout'), "
+            "set_config('statement_timeout', '0', true)"
+        )
         try:
-            self._run("SET LOCAL statement_timeout = 0")
             db.patience = math.inf
             yield
         finally:
-            db.patience = before
+            db.patience = patience
+        # After an error the transaction goes, and this with it.
+        self._run("SELECT set_config('statement_timeout', %s, true)", timeout)
 
     # -- reading
 
@@ -262,6 +334,8 @@ class PostgresqlConnection(Rules):
         self._closed = True
         # A thread of the parent may have held it.
         self._lock = threading.RLock()
+        self._is_working = False
+        self._begin_group()
         connection, self._connection = self._connection, None
         for each in (connection, *self._watches):
             if each is not None:

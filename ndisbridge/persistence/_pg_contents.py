@@ -59,8 +59,7 @@ class PostgresqlContents(PostgresqlStore):
 
     @contextmanager
     def contents(self) -> Iterator[Contents]:
-        with self._lock, self._errors():
-            self._check_open()
+        with self._lock, self._errors(), self._alone():
             if self._connection is None:
                 self._resume()
             with (

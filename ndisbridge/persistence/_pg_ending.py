@@ -67,18 +67,18 @@ class PostgresqlEnding(PostgresqlSessions):
         """Whether one of this host has a connection, or holds its lock."""
         if self._rows(f"{HOLDER} %s", row[0]):
             return True
-        lock = self._liveness or HostLock.open(
-            self.path, self._store_id, self.host
-        )
-        try:
-            return (
-                row[3] == self._boot
-                and row[5] == lock.name
-                and lock.is_held(row[0])
+        if self._liveness is None:
+            # Not to be allowed to look is no word that it is dead.
+            self._liveness = HostLock.to_look(
+                self.path, self._store_id, self.host
             )
-        finally:
-            if lock is not self._liveness:
-                lock.close()
+        lock = self._liveness
+        return (
+            lock is not None
+            and row[3] == self._boot
+            and row[5] == lock.name
+            and lock.is_held(row[0])
+        )
 
     def _end(self) -> None:
         if self._is_forgotten:

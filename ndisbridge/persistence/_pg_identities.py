@@ -156,13 +156,17 @@ class PostgresqlIdentities(PostgresqlPages):
         Change ``alias``, ``attributes``, and ``if_index`` where it is a
         kernel's, of several identities in one transaction.
         """
-        self._writing(lambda: self._update_all(changes))
+        self._change(self._update_all, changes, durable=True)
 
     def _update_all(
-        self, changes: Sequence[tuple[int, Mapping[str, Any]]]
+        self, parts: list[Sequence[tuple[int, Mapping[str, Any]]]]
     ) -> None:
         self._notify(
-            [self._update_one(each, values) for each, values in changes],
+            [
+                self._update_one(net_luid, values)
+                for changes in parts
+                for net_luid, values in changes
+            ],
             "changed",
         )
 

@@ -18,15 +18,15 @@ from hashlib import blake2b
 
 from . import _files
 from ._liveness import LockFile
-from .errors import StorePermissionError
+from .errors import StoreError, StorePermissionError
 
 _RUN = "/run/ndisbridge"
 
 
-def run_directory(store: str) -> str:
+def run_directory(store: str, *, make: bool = True) -> str:
     """
     Where the lock files are: $NDISBRIDGE_RUN_DIR, /run/ndisbridge for root,
-    or $XDG_RUNTIME_DIR/ndisbridge.  Made if it is not there.
+    or $XDG_RUNTIME_DIR/ndisbridge.  Made if it is not there, and to be made.
 
     Raises:
         StorePermissionError: There is none, or others may write it.
@@ -47,8 +47,9 @@ def run_directory(store: str) -> str:
         )
     path = os.path.abspath(path)
     try:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o755)
+        if make:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, 0o755)
         found = os.stat(path)
     except OSError as error:
         raise _files.refusal(error, f"{path} can't be made", store) from error
@@ -72,23 +73,54 @@ class HostLock(LockFile):
     @classmethod
     def open(cls, store: str, store_id: str, host: str) -> HostLock:
         """The one of this host; made if it is not there."""
-        digest = blake2b(host.encode(), digest_size=8).hexdigest()
-        path = os.path.join(run_directory(store), f"{store_id}-{digest}")
+        path = os.path.join(run_directory(store), _file(store_id, host))
         try:
-            try:
-                found = cls(path, os.O_RDWR)
-            except FileNotFoundError:
+            found = cls._named(path, os.O_RDWR, store)
+            if found is None:
                 _make(path + ".lock")
-                found = cls(path, os.O_RDWR)
+                found = cls._named(path, os.O_RDWR, store)
+        except OSError as error:
+            raise _refusal(error, path, store) from error
+        if found is None:
+            gone = FileNotFoundError(0, "it is removed all the time")
+            raise _refusal(gone, path, store)
+        return found
+
+    @classmethod
+    def to_look(cls, store: str, store_id: str, host: str) -> HostLock | None:
+        """The one of this host, for who has no session; nothing is made."""
+        try:
+            directory = run_directory(store, make=False)
+        except StorePermissionError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+        return cls._named(
+            os.path.join(directory, _file(store_id, host)), os.O_RDONLY, store
+        )
+
+    @classmethod
+    def _named(cls, path: str, flags: int, store: str) -> HostLock | None:
+        try:
+            found = cls(path, flags)
             found.name = os.pread(found._descriptor, 36, 0).decode("ascii")
-        except (OSError, UnicodeError) as error:
-            if isinstance(error, UnicodeError):
-                error = OSError(0, "it is damaged")
-            raise _files.refusal(
-                error, f"{path}.lock can't be opened", store
-            ) from error
+        except FileNotFoundError:
+            return None
+        except UnicodeError as error:
+            damage = OSError(0, "it is damaged")
+            raise _refusal(damage, path, store) from error
+        except OSError as error:
+            raise _refusal(error, path, store) from error
         found.store = store
         return found
+
+
+def _file(store_id: str, host: str) -> str:
+    return f"{store_id}-{blake2b(host.encode(), digest_size=8).hexdigest()}"
+
+
+def _refusal(error: OSError, path: str, store: str) -> StoreError:
+    return _files.refusal(error, f"{path}.lock can't be opened", store)
 
 
 def _make(path: str) -> None:

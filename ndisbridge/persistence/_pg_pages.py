@@ -6,6 +6,7 @@ Which indexes are retained, in a PostgreSQL store: pages.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from . import _rows
@@ -85,13 +86,12 @@ class PostgresqlPages(PostgresqlLeases):
         count = total = 0
         written: list[tuple[Any, ...]] = []
         emptied: list[tuple[int, int]] = []
-        for scope, number, mask in masks:
+        # Several masks may be of one page.
+        for (scope, number), same in groupby(masks, key=lambda each: each[:2]):
             bits, checksum = stored.get((scope, number), (b"", None))
-            after = change(
-                number,
-                int.from_bytes(bits, "little"),
-                int.from_bytes(mask, "little"),
-            )
+            after = int.from_bytes(bits, "little")
+            for _, _, mask in same:
+                after = change(number, after, int.from_bytes(mask, "little"))
             if checksum is not None:
                 count -= 1
                 total -= checksum

@@ -16,10 +16,11 @@ row can be locked again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ._damage import reading
@@ -127,6 +128,15 @@ class PostgresqlRoot(PostgresqlConnection):
         else:
             share.pages += count
             share.page_sum = signed(share.page_sum + total)
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        before = replace(self._share)
+        try:
+            yield
+        except BaseException:
+            self._share = before
+            raise
 
     def _save_share(self) -> None:
         share = self._share

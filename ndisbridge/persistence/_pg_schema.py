@@ -16,6 +16,7 @@ from ._pg_errors import said
 from .errors import (
     StoreCorruptError,
     StoreError,
+    StoreNotFoundError,
     StorePermissionError,
     StoreVersionError,
 )
@@ -183,10 +184,11 @@ def check_server(connection: Connection, store: str) -> None:
     row = connection.execute(
         "SELECT current_setting('fsync'), current_setting("
         "'full_page_writes'), current_setting('synchronous_commit'), "
-        "current_setting('server_encoding')"
+        "current_setting('server_encoding'), "
+        "current_setting('session_replication_role')"
     ).fetchone()
     assert row is not None
-    fsync, full_pages, commit, encoding = row
+    fsync, full_pages, commit, encoding, replication = row
     for name, setting, allowed in (
         ("fsync", fsync, {"on"}),
         ("full_page_writes", full_pages, {"on"}),
@@ -198,6 +200,12 @@ def check_server(connection: Connection, store: str) -> None:
                 f"identities in a power cut: set it to on",
                 store,
             )
+    if replication != "origin":
+        raise StoreError(
+            f"its server has session_replication_role = {replication}, with "
+            "which references are not enforced: set it to origin",
+            store,
+        )
     if encoding != "UTF8":
         raise StoreError(
             f"its encoding is {encoding}: create the database with "
@@ -206,18 +214,46 @@ def check_server(connection: Connection, store: str) -> None:
         )
 
 
-def prepare(connection: Connection, store: str) -> str:
+def prepare(connection: Connection, store: str, *, make: bool) -> str:
     """
-    Make or upgrade the tables if they are not there, and look them over.
+    Look the tables over.
+
+    Args:
+        connection: To the server.
+        store: What it is called in messages.
+        make: Make or upgrade them, if they are not there.
 
     Returns:
         The store's own id.
+
+    Raises:
+        StoreNotFoundError: There are none, and none are to be made.
+        StoreError: They are not those of a store, or can't be made.
     """
     found = _version(connection, store)
     if found is None or found[0] < VERSION:
+        if not make:
+            raise _absent(connection, store, found)
         found = _make(connection, store)
     _check_tables(connection, store)
     return found[1]
+
+
+def _absent(
+    connection: Connection, store: str, found: tuple[int, str] | None
+) -> StoreError:
+    cure = "`ndisbridge store create` as the owner of its tables"
+    if found is not None:
+        return StoreVersionError(
+            f"it has format {found[0]}, made by an older ndisbridge: {cure} "
+            f"brings it to {VERSION}",
+            store,
+        )
+    return StoreNotFoundError(
+        f"there is no store in the database {connection.info.dbname!r} of "
+        f"this server: check its name in the URL, or make one by {cure}",
+        store,
+    )
 
 
 def _version(connection: Connection, store: str) -> tuple[int, str] | None:

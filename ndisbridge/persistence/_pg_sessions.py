@@ -11,6 +11,7 @@ next session of that host, or by an operator's word.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import os
 import sys
 import time
@@ -18,7 +19,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ._damage import reading
+from ._group import Change
 from ._liveness import boot_id
+from ._pg_link import LOCK_TIMEOUT
 from ._pg_liveness import HostLock
 from ._pg_root import HOST_BY_ID, HOST_BY_NAME, PostgresqlRoot
 from ._pg_schema import LOCK_SESSION
@@ -53,14 +56,17 @@ HOLDER = (
     "= current_database()) AND l.objid::bigint ="
 )
 
+_WAIT = "SELECT set_config('lock_timeout', %s, true)"
+#: Milliseconds that everybody waits for a lock.
+_LEAST = 10
+
 
 class PostgresqlSessions(PostgresqlRoot):
     """This process's session, and who else has one."""
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
-        super().__init__(url)
+        super().__init__(url, read_only=read_only)
         self.session_id = 0
-        self.read_only = read_only
         self._boot = boot_id()
         self._host_id = 0
         self._store_id = ""
@@ -93,11 +99,18 @@ class PostgresqlSessions(PostgresqlRoot):
     # -- beginning
 
     def _watch(self) -> None:
-        """A reader has no session, and judges nobody."""
+        """
+        A reader has no session.  It sees who is alive on this host by the
+        lock file; if it may not, it judges nobody.
+        """
         for (number,) in self._rows(
             "SELECT id FROM hosts WHERE name = %s", self.host
         ):
             self._host_id = number
+        with contextlib.suppress(StorePermissionError):
+            self._liveness = HostLock.to_look(
+                self.path, self._store_id, self.host
+            )
 
     def _begin_session(self) -> None:
         self._liveness = HostLock.open(self.path, self._store_id, self.host)
@@ -222,14 +235,20 @@ class PostgresqlSessions(PostgresqlRoot):
 
     # -- transactions of this session
 
-    def _begin(self) -> None:
+    def _begin(self, since: float = 0.0) -> None:
         """
         In one round trip: begin, lock this host's row, and only then look
-        which sessions it has.
+        which sessions it has.  Who has waited in this process since a time
+        waits for others the less.
         """
         with self._one_trip() as db:
             db.execute("BEGIN")
+            if since:
+                left = LOCK_TIMEOUT + since - time.monotonic()
+                db.execute(_WAIT, (f"{max(_LEAST, round(left * 1000))}ms",))
             share = db.execute(HOST_BY_ID, (self._host_id,))
+            if since:
+                db.execute(_WAIT, (db.lock_timeout,))
             here = db.execute(OF_HOST.encode(), (self._host_id,))
         self._take_share(share.fetchall())
         self._here = here.fetchall()
@@ -250,7 +269,7 @@ class PostgresqlSessions(PostgresqlRoot):
                 self.path,
             )
 
-    def _writing(self, work: Callable[[], _T]) -> _T:
+    def _writing(self, work: Callable[[], _T], since: float = 0.0) -> _T:
         """
         A transaction of this session, which must not have been ended by
         another.  What the dead of this host held is free.
@@ -260,7 +279,7 @@ class PostgresqlSessions(PostgresqlRoot):
         def once() -> _T:
             if self._liveness is not None:
                 self._liveness.check_in_place()
-            with self._transaction(self._begin):
+            with self._transaction(lambda: self._begin(since)):
                 self._check_session()
                 self._reclaim()
                 done = work()
@@ -268,6 +287,9 @@ class PostgresqlSessions(PostgresqlRoot):
             return done
 
         return self._do(once)
+
+    def _commit_together(self, leader: Change) -> None:
+        self._writing(lambda: self._do_together(leader), leader.since)
 
     def _giving_back(self, sql: str, *args: Any) -> None:
         """
@@ -344,7 +366,8 @@ class PostgresqlSessions(PostgresqlRoot):
         dead = [row[0] for row in self._here if not self._is_alive(row)]
         if dead:
             self._end_sessions(dead)
-            self._verify_root()
+            with self._patiently():
+                self._verify_root()
 
     def _end_sessions(self, numbers: list[int]) -> None:
         self._delete_identities("owner = ANY(%s::bigint[])", numbers)

@@ -1,56 +1,25 @@
 # SPDX-License-Identifier: MIT
 """
-Repairing a SQLite store: only what is certain, and only what loses nothing.
-
-An index that may be somebody's is never freed, for losing one is better than
-handing it out twice; a row whose checksum is wrong is never touched, for
-nobody knows which part of it is wrong.
+Repairing a SQLite store, by the rules of :mod:`._mending`.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import Any
 
-from . import _backup, _files, _rows
+from . import _backup, _files, _mending, _rows
 from ._check import check_store
 from ._connection import SqliteConnection
 from ._damage import reading
 from ._liveness import LockFile
-from ._rows import page_id, signed, unsigned
+from ._mending import Repaired, Sum, Survey
+from ._rows import signed, unsigned
 from ._sessions import SqliteSessions
 from .errors import StoreBusyError, StoreCorruptError, StoreNotFoundError
 from .records import Problem
 
-#: How many rows a table has, and the sum of their checksums.
-_Sum = tuple[int, int]
-
 _SUMS = {"identities": "identity_sum", "pages": "page_sum"}
-
-
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """What a repair has done."""
-
-    done: tuple[Problem, ...]
-    #: What is wrong still, and was kept as it is.
-    kept: tuple[Problem, ...]
-    #: Copy of the store as it was before; "" if nothing was done.
-    copy: str
-
-
-@dataclass
-class _Survey:
-    """What the rows of identities say that can be believed."""
-
-    #: Bits that lasting ones must have, by page.
-    bits: dict[int, int] = field(default_factory=dict)
-    #: NET_LUIDs of those that end with a session, by session.
-    ending: dict[int, list[int]] = field(default_factory=dict)
-    #: How many can't be believed, and the sessions that these name.
-    damaged: int = 0
-    doubtful: set[int] = field(default_factory=set)
 
 
 def repair(path: str | os.PathLike[str]) -> Repaired:
@@ -134,34 +103,35 @@ class _SqliteRepair(SqliteSessions):
 
     def _repair(self) -> None:
         before = {table: self._sum(table) for table in _SUMS}
-        survey = self._survey()
+        survey, damaged = self._survey()
         self._end_sessions(survey)
         self._void_unknown(survey)
         damaged_pages = self._count_again()
         self._set_missing_bits(survey.bits)
-        self._mend_root("identities", before["identities"], survey.damaged)
+        self._mend_root("identities", before["identities"], damaged)
         self._mend_root("pages", before["pages"], damaged_pages)
 
-    def _survey(self) -> _Survey:
-        survey = _Survey()
+    def _survey(self) -> tuple[Survey[None], int]:
+        """What can be believed, and how many rows can't."""
+        survey, damaged = Survey[None](), 0
         # One by one: text that is no UTF-8 would end a longer reading.
         for number, owner in self._rows(
             "SELECT net_luid, owner FROM identities"
         ):
             row = self._intact(number)
             if row is None:
-                survey.damaged += 1
+                damaged += 1
                 survey.doubtful.add(owner)
             elif owner is not None:
                 survey.ending.setdefault(owner, []).append(number)
             else:
                 net_luid, if_index = unsigned(number), row[6]
-                _add_bit(
-                    survey.bits, net_luid >> 48, (net_luid >> 24) & 0xFFFFFF
+                survey.add_bit(
+                    None, net_luid >> 48, (net_luid >> 24) & 0xFFFFFF
                 )
                 if row[7] and if_index <= 0xFFFFFF:
-                    _add_bit(survey.bits, 0, if_index)
-        return survey
+                    survey.add_bit(None, 0, if_index)
+        return survey, damaged
 
     def _intact(self, number: int) -> tuple[Any, ...] | None:
         """The row of an identity, if its checksum is right."""
@@ -176,7 +146,7 @@ class _SqliteRepair(SqliteSessions):
             return None
         return row
 
-    def _end_sessions(self, survey: _Survey) -> None:
+    def _end_sessions(self, survey: Survey[None]) -> None:
         """They are all dead."""
         for (session,) in self._rows("SELECT id FROM sessions"):
             if session in survey.doubtful:
@@ -187,14 +157,11 @@ class _SqliteRepair(SqliteSessions):
             self._connection.execute(
                 "DELETE FROM sessions WHERE id = ?", (session,)
             )
-            self._say(
-                "session",
-                f"session {session} died: voided {leases} of its leases, "
-                f"{marks} of its marks and {identities} of the identities "
-                "that ended with it",
+            self._done.append(
+                _mending.ended(session, leases, marks, identities)
             )
 
-    def _void_unknown(self, survey: _Survey) -> None:
+    def _void_unknown(self, survey: Survey[None]) -> None:
         """What belongs to sessions that are not even in the table."""
         known = {number for (number,) in self._rows("SELECT id FROM sessions")}
         for table, kind in (("leases", "lease"), ("in_use", "mark")):
@@ -222,7 +189,7 @@ class _SqliteRepair(SqliteSessions):
         )
         return self._connection.changes()
 
-    def _drop_identities(self, survey: _Survey, session: int) -> int:
+    def _drop_identities(self, survey: Survey[None], session: int) -> int:
         numbers = survey.ending.pop(session, [])
         self._connection.executemany(
             "DELETE FROM identities WHERE net_luid = ?",
@@ -243,16 +210,14 @@ class _SqliteRepair(SqliteSessions):
                 self._connection.execute(
                     "DELETE FROM pages WHERE id = ?", (number,)
                 )
-                self._say("page", f"{where}: removed, nothing is retained")
+                self._done.append(_mending.emptied(where))
             elif bits.bit_count() != retained:
                 self._connection.execute(
                     "UPDATE pages SET retained = ? WHERE id = ?",
                     (bits.bit_count(), number),
                 )
-                self._say(
-                    "page",
-                    f"{where}: it counted {retained}, and has "
-                    f"{bits.bit_count()}",
+                self._done.append(
+                    _mending.counted(where, retained, bits.bit_count())
                 )
         return damaged
 
@@ -266,9 +231,9 @@ class _SqliteRepair(SqliteSessions):
             return int.from_bytes(bits, "little")
         return 0
 
-    def _set_missing_bits(self, wanted: dict[int, int]) -> None:
+    def _set_missing_bits(self, wanted: dict[tuple[None, int], int]) -> None:
         """What an identity has must not be handed out."""
-        for number, mask in sorted(wanted.items()):
+        for (_, number), mask in sorted(wanted.items()):
             found = self._page_of(number)
             if found is None or mask & ~found == 0:
                 continue
@@ -282,15 +247,15 @@ class _SqliteRepair(SqliteSessions):
                     _rows.page_checksum(number, bits),
                 ),
             )
-            self._say(
-                "page",
-                f"{_where(number)}: {(mask & ~found).bit_count()} that "
-                "identities have are retained again",
+            self._done.append(
+                _mending.retained_again(
+                    _where(number), (mask & ~found).bit_count()
+                )
             )
 
     # -- the root
 
-    def _sum(self, table: str) -> _Sum:
+    def _sum(self, table: str) -> Sum:
         rows = self._rows(
             "SELECT count(*), coalesce(sum(checksum & 4294967295), 0), "
             "coalesce(sum((checksum >> 32) & 4294967295), 0) "
@@ -300,7 +265,7 @@ class _SqliteRepair(SqliteSessions):
             ((count, low, high),) = rows
             return count, signed(low + (high << 32))
 
-    def _mend_root(self, table: str, before: _Sum, damaged: int) -> None:
+    def _mend_root(self, table: str, before: Sum, damaged: int) -> None:
         """
         Let the root say what the rows do, if they are all there for sure.
 
@@ -313,37 +278,14 @@ class _SqliteRepair(SqliteSessions):
         if not rows:
             return
         stored, after = rows[0], self._sum(table)
-        if after == stored:
-            if before != stored:
-                self._say("root", f"rows of {table} are what they were")
-            return
-        if before != stored:
-            # Where a row is gone, only the root knows it for sure: a page
-            # may hold indexes that nothing else tells of, and an index may
-            # be retained without an identity.  One number that is wrong
-            # alone was flipped.
-            gone = before[0] != stored[0] and before[1] != stored[1]
-            if damaged or gone:
-                after = (
-                    stored[0] + after[0] - before[0],
-                    signed(stored[1] + after[1] - before[1]),
-                )
-            else:
-                self._say(
-                    "root",
-                    f"computed again from the {after[0]} {table}, whose "
-                    f"checksums are right (it said {stored[0]}): compare "
-                    "them with a backup",
-                )
-        self._connection.execute(
-            f"UPDATE root SET {table} = ?, {_SUMS[table]} = ?", after
-        )
+        root, how = _mending.mended_root(stored, before, after, damaged)
+        if how:
+            self._done.append(_mending.root_problem(table, stored, after, how))
+        if root != stored:
+            self._connection.execute(
+                f"UPDATE root SET {table} = ?, {_SUMS[table]} = ?", root
+            )
 
 
 def _where(number: int) -> str:
     return f"IfType {number >> 12}, block {number & 4095}"
-
-
-def _add_bit(bits: dict[int, int], if_type: int, index: int) -> None:
-    number = page_id(if_type, index >> 12)
-    bits[number] = bits.get(number, 0) | 1 << (index & 4095)

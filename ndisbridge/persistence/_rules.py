@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import (
@@ -12,7 +12,26 @@ from .errors import (
     IdentityInUseError,
     NotRetainedError,
 )
-from .records import IdentityRecord, SessionInfo
+from .records import IdentityRecord, IndexSet, SessionInfo
+
+
+def refuse_doubles(
+    sets: Sequence[IndexSet], records: Sequence[IdentityRecord], path: str
+) -> None:
+    """What one call may name once only."""
+    blocks = [(if_type, n) for if_type, masks in sets for n, _ in masks]
+    if len(set(blocks)) < len(blocks):
+        raise IdentityConflictError("a block is named twice", path)
+    if len(records) < 2:
+        return
+    for what, values in (
+        ("key", {(r.compartment, r.provider, r.key) for r in records}),
+        # The last 24 bits are reserved.
+        ("NET_LUID", {r.net_luid >> 24 for r in records}),
+        ("GUID", {r.interface_guid for r in records}),
+    ):
+        if len(values) < len(records):
+            raise IdentityConflictError(f"two have the same {what}", path)
 
 
 class Rules:

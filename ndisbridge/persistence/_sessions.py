@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import Any
@@ -18,7 +17,7 @@ import apsw
 
 from . import _files
 from ._damage import reading
-from ._group import Change, Group
+from ._group import Change, GroupCommit
 from ._liveness import LockFile, boot_id
 from ._root import SqliteRoot
 from .errors import (
@@ -26,7 +25,6 @@ from .errors import (
     StoreBusyError,
     StoreError,
     StorePermissionError,
-    StoreUncertainError,
 )
 from .records import SessionInfo
 
@@ -44,7 +42,7 @@ def _attempts(since: float, patience: float) -> Iterator[bool]:
         yield not deadline or time.monotonic() < deadline
 
 
-class SqliteSessions(SqliteRoot):
+class SqliteSessions(SqliteRoot, GroupCommit):
     """This process's session, and who else has one."""
 
     def __init__(
@@ -57,9 +55,7 @@ class SqliteSessions(SqliteRoot):
     ) -> None:
         self.session_id = 0
         self._liveness: LockFile | None = None
-        self._group = Group()
-        #: Of each thread: whether it is in a change.
-        self._inside = threading.local()
+        self._begin_group()
         super().__init__(
             path,
             busy_timeout=busy_timeout,
@@ -199,73 +195,11 @@ class SqliteSessions(SqliteRoot):
                 self.path,
             )
 
-    def _change(
-        self, run: Callable[[list[Any]], None], part: Any, *, durable: bool
-    ) -> None:
-        """
-        ``run([part])``, in one transaction with what other threads want at
-        the same time.  It fails or is done alone, all the same.
-        """
-        if getattr(self._inside, "change", False):
-            raise self._reentered()
-        change = Change(run, part, durable)
-        self._inside.change = True
-        try:
-            self._group.join(change)
-            if not change.is_over:
-                self._lead(change)
-            self._group.leave(change)
-        except BaseException:
-            self._group.leave(change)
-            raise
-        finally:
-            self._inside.change = False
-        if change.error is not None:
-            raise change.error
-
-    def _reentered(self) -> StoreError:
-        return StoreError(
-            "this thread is changing it already: a handler of signals, or "
-            "of garbage, may not",
-            self.path,
-        )
-
-    def _lead(self, leader: Change) -> None:
-        try:
-            with self._writing(durable=leader.durable, since=leader.since):
-                # It is the first, and so needs no savepoint: nobody is
-                # lost with it.
-                leader.run([leader.part])
-                while taken := self._group.take(
-                    leader, durable=leader.durable
-                ):
-                    self._ride(taken)
-                # Unless it is told below, nobody can tell.
-                leader.outcome = StoreUncertainError(
-                    "who committed it for all was interrupted, and nobody "
-                    "can tell whether the change is kept: look it up",
-                    self.path,
-                )
-            leader.outcome = True
-        except StoreError as error:
-            leader.outcome = error
-            raise
-
-    def _ride(self, changes: list[Change]) -> None:
-        """
-        Do changes inside another one's transaction: those of a kind at
-        once, which is cheaper, and each alone if that fails.
-        """
-        kinds: dict[Any, list[Change]] = {}
-        for each in changes:
-            kinds.setdefault(each.run, []).append(each)
-        for alike in kinds.values():
-            if len(alike) == 1 or self._try(alike) is not None:
-                for each in alike:
-                    each.error = self._try([each])
+    def _commit_together(self, leader: Change) -> None:
+        with self._writing(durable=leader.durable, since=leader.since):
+            self._do_together(leader)
 
     def _try(self, changes: list[Change]) -> Exception | None:
-        """Do changes of a kind, all or none, and say why not."""
         self._connection.execute("SAVEPOINT change")
         failure = None
         try:
@@ -370,6 +304,5 @@ class SqliteSessions(SqliteRoot):
     def after_fork_in_child(self) -> None:
         """Let go of the lock's descriptor; leak the connection."""
         super().after_fork_in_child()
-        self._group = Group()
-        self._inside = threading.local()
+        self._begin_group()
         self._unlock()

@@ -5,10 +5,14 @@ The changes of identities in a SQLite store, whoever makes them.
 SQLite tells nobody of a change, but says for next to nothing whether there
 was one (``PRAGMA data_version``).  If so, the root says whether identities
 are among what has changed: leases and in-use marks, which come and go with
-every session, are not.  Only then are the rows compared, in SQLite and
-without the interpreter's lock, with what they were: their NET_LUIDs, their
-checksums and their names, in a temporary table that goes to a file once it
-is large.
+every session, are not.  Only then are rows compared, in SQLite and without
+the interpreter's lock, with what they were: their NET_LUIDs, their checksums
+and their names, in a temporary table that goes to a file once it is large.
+
+First those are compared that are cheap to find: identities of blocks whose
+page has changed, which are all that were retained or released, and those that
+end with their sessions.  If the root's count and sum agree then, that was
+all; if not, lasting ones have been updated, and every row is compared.
 """
 
 from __future__ import annotations
@@ -24,23 +28,46 @@ import apsw
 
 from . import _schema
 from ._damage import reading
-from ._rows import unsigned
+from ._rows import signed, unsigned
 from .records import IdentityRecord, StoreChange
 
 _NAMES = "compartment, provider, key"
-_SEEN = f"""CREATE TEMP TABLE seen(
+_BEGIN = f"""CREATE TEMP TABLE seen(
     net_luid INTEGER PRIMARY KEY,
     checksum INTEGER NOT NULL,
+    passing INTEGER NOT NULL,
     compartment TEXT NOT NULL,
     provider TEXT NOT NULL,
     key TEXT NOT NULL) STRICT;
-    INSERT INTO seen SELECT net_luid, checksum, {_NAMES} FROM identities"""
-_CHANGED = """SELECT i.net_luid, i.checksum, i.compartment, i.provider,
-    i.key, s.net_luid IS NULL FROM main.identities i
+    CREATE TEMP TABLE seen_pages(
+    id INTEGER PRIMARY KEY,
+    checksum INTEGER NOT NULL) STRICT;
+    INSERT INTO seen SELECT net_luid, checksum, owner IS NOT NULL, {_NAMES}
+    FROM identities;
+    CREATE INDEX seen_passing ON seen(net_luid) WHERE passing = 1;
+    INSERT INTO seen_pages SELECT id, checksum FROM pages"""
+#: Rows that are new or other than they were; of each its old checksum.
+_CHANGED = """SELECT i.net_luid, i.checksum, i.owner IS NOT NULL,
+    i.compartment, i.provider, i.key, s.checksum FROM main.identities i
     LEFT JOIN temp.seen s ON s.net_luid = i.net_luid
     WHERE s.checksum IS NOT i.checksum"""
-_RELEASED = f"""SELECT net_luid, {_NAMES} FROM temp.seen s WHERE NOT EXISTS(
+#: Rows that are there no more.
+_RELEASED = f"""SELECT net_luid, checksum, {_NAMES} FROM temp.seen s
+    WHERE NOT EXISTS(
     SELECT 1 FROM main.identities i WHERE i.net_luid = s.net_luid)"""
+_PAGES = """SELECT id FROM (
+    SELECT id, checksum FROM main.pages EXCEPT SELECT * FROM temp.seen_pages)
+    UNION SELECT id FROM temp.seen_pages
+    WHERE id NOT IN (SELECT id FROM main.pages)"""
+_SEE_PAGES = """DELETE FROM temp.seen_pages;
+    INSERT INTO temp.seen_pages SELECT id, checksum FROM main.pages"""
+#: What to compare: of identities, and of what has been seen of them.
+_IN_BLOCK = (
+    " AND i.net_luid BETWEEN ?1 AND ?2",
+    " AND s.net_luid BETWEEN ?1 AND ?2",
+)
+_PASSING = (" AND i.owner IS NOT NULL", " AND s.passing = 1")
+_ALL = ("", "")
 #: Comparing may take this part of the time.
 _SHARE = 0.2
 #: Identities that are looked up at once.
@@ -97,7 +124,9 @@ class SqliteWatch:
         self._version = self._data_version()
         self.connection.execute("BEGIN")
         self._root = self._read_root()
-        self.connection.execute(_SEEN)
+        #: Count and sum of what has been seen.
+        self._count, self._sum = self._root
+        self.connection.execute(_BEGIN)
         self.connection.execute("COMMIT")
 
     @contextlib.contextmanager
@@ -140,43 +169,60 @@ class SqliteWatch:
         if version == self._version:
             return None
         found: list[StoreChange] = []
+        before = self._count, self._sum
         self.connection.execute("BEGIN")
         try:
             root = self._read_root()
             if root != self._root:
-                found = list(self._compare(root[0]))
+                found = self._differences(root)
             self.connection.execute("COMMIT")
         except BaseException:
+            self._count, self._sum = before
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
         self._version, self._root = version, root
         return found
 
-    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
-        cursor = self.connection.execute(sql)
+    def _rows(self, sql: str, *args: int) -> list[tuple[Any, ...]]:
+        cursor = self.connection.execute(sql, args)
         with reading(self._path):
             return list(cursor)
 
-    def _compare(self, count: int) -> Iterator[StoreChange]:
-        changed = self._rows(_CHANGED)
-        before = _schema.value(
-            self.connection, "SELECT count(*) FROM temp.seen"
-        )
+    def _differences(self, root: tuple[int, int]) -> list[StoreChange]:
+        found: list[StoreChange] = []
+        for (number,) in self._rows(_PAGES):
+            first = (number >> 12) << 48 | (number & 4095) << 36
+            # The pages of ifIndexes are nobody's.
+            if first >> 48:
+                last = first | 0xFFFFFFFFF
+                found += self._compare(_IN_BLOCK, signed(first), signed(last))
+        self.connection.execute(_SEE_PAGES)
+        found += self._compare(_PASSING)
+        if (self._count, self._sum) != root:
+            found += self._compare(_ALL)
         # First what is released: its key may have been given away again.
-        if before + sum(row[5] for row in changed) != count:
-            for row in self._rows(_RELEASED):
-                self.connection.execute(
-                    "DELETE FROM temp.seen WHERE net_luid = ?", row[:1]
-                )
-                yield StoreChange("released", unsigned(row[0]), "", *row[1:])
-        for row in changed:
+        return sorted(found, key=lambda each: each.kind != "released")
+
+    def _compare(
+        self, where: tuple[str, str], *args: int
+    ) -> Iterator[StoreChange]:
+        for row in self._rows(_CHANGED + where[0], *args):
             self.connection.execute(
-                "INSERT OR REPLACE INTO temp.seen VALUES(?, ?, ?, ?, ?)",
-                row[:5],
+                "INSERT OR REPLACE INTO temp.seen VALUES(?, ?, ?, ?, ?, ?)",
+                row[:6],
             )
-            kind = "created" if row[5] else "changed"
-            yield StoreChange(kind, unsigned(row[0]), "", *row[2:5])
+            self._count += row[6] is None
+            self._sum = signed(self._sum + row[1] - (row[6] or 0))
+            kind = "created" if row[6] is None else "changed"
+            yield StoreChange(kind, unsigned(row[0]), "", *row[3:6])
+        for row in self._rows(_RELEASED + where[1], *args):
+            self.connection.execute(
+                "DELETE FROM temp.seen WHERE net_luid = ?", row[:1]
+            )
+            self._count -= 1
+            self._sum = signed(self._sum - row[1])
+            yield StoreChange("released", unsigned(row[0]), "", *row[2:5])
 
     def _with_records(self, found: list[StoreChange]) -> list[StoreChange]:
         records: dict[int, IdentityRecord] = {}

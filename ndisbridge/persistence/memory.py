@@ -8,14 +8,17 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from ._rules import refuse_doubles
 from .errors import (
     IdentityConflictError,
     IdentityExistsError,
     NotRetainedError,
+    StoreError,
 )
 from .records import IdentityRecord, IndexSet
 
@@ -30,13 +33,30 @@ class MemoryStore:
     if_index_first = 1
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        #: A thread is changing it: it has the lock.
+        self._inside = False
         self._by_key: dict[tuple[str, str, str], IdentityRecord] = {}
         self._by_net_luid: dict[int, IdentityRecord] = {}
         self._by_if_index: dict[int, IdentityRecord] = {}
 
     def __str__(self) -> str:
         return "memory"
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._lock:
+            if self._inside:
+                raise StoreError(
+                    "this thread is changing it already: a handler of "
+                    "signals, or of garbage, may not",
+                    "memory",
+                )
+            self._inside = True
+            try:
+                yield
+            finally:
+                self._inside = False
 
     def lease_blocks(
         self, if_type: int, lowest: int, highest: int, count: int
@@ -54,8 +74,9 @@ class MemoryStore:
         persistent: bool = True,
         updates: Sequence[tuple[int, Mapping[str, Any]]] = (),
     ) -> None:
+        refuse_doubles(sets, identities, "memory")
         now = int(time.time())
-        with self._lock:
+        with self._changing():
             for record in identities:
                 existing = self._by_key.get(_key(record))
                 if existing is not None:
@@ -88,7 +109,8 @@ class MemoryStore:
         *,
         persistent: bool = True,
     ) -> None:
-        with self._lock:
+        refuse_doubles(sets, identities, "memory")
+        with self._changing():
             for record in identities:
                 if record.net_luid not in self._by_net_luid:
                     raise NotRetainedError(
@@ -168,7 +190,7 @@ class MemoryStore:
     def update_many(
         self, changes: Sequence[tuple[int, Mapping[str, Any]]]
     ) -> None:
-        with self._lock:
+        with self._changing():
             for net_luid, _ in changes:
                 self._known(net_luid)
             for net_luid, values in changes:
@@ -178,7 +200,9 @@ class MemoryStore:
         return None
 
     def after_fork_in_child(self) -> None:
-        return None
+        # A thread of the parent may have held it.
+        self._lock = threading.RLock()
+        self._inside = False
 
 
 def _key(record: IdentityRecord) -> tuple[str, str, str]:

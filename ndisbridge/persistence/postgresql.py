@@ -29,19 +29,33 @@ got: set ``synchronous_standby_names`` there, or a NET_LUID may be given twice.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ._pg_changes import IdentityChange, changes
+from . import _pg_repair, _pg_url
+from ._mending import Repaired
+from ._pg_changes import Changes, IdentityChange
 from ._pg_check import PostgresqlCheck
+from ._pg_connection import PostgresqlConnection
 from ._pg_watch import PostgresqlWatch
 from ._rows import signed
+from ._rules import refuse_doubles
 from .errors import ServerLostError, StoreUncertainError
 from .records import IdentityRecord, IndexSet
 
-__all__ = ["IdentityChange", "PostgresqlStore"]
+__all__ = ["Changes", "IdentityChange", "PostgresqlStore"]
+
+
+#: What retain() and release() are given.
+_Retained = tuple[
+    Sequence[IndexSet],
+    Sequence[IdentityRecord],
+    Sequence[tuple[int, Mapping[str, Any]]],
+]
+_Released = tuple[Sequence[IndexSet], Sequence[IdentityRecord], bool]
 
 
 class PostgresqlStore(PostgresqlCheck):
@@ -51,7 +65,10 @@ class PostgresqlStore(PostgresqlCheck):
     Args:
         url: Where it is, and as which host.
         read_only: Begin no session: for looking up, checking, counting and
-            evicting.
+            evicting.  Makes no tables either.
+
+    Threads that change it at the same time share a transaction, and so wait
+    for the server's disk together.
 
     Raises:
         StoreError: It can't be opened; the message names the server, the
@@ -59,6 +76,38 @@ class PostgresqlStore(PostgresqlCheck):
     """
 
     leases = True
+
+    @classmethod
+    def create(cls, url: str) -> str:
+        """
+        Make the tables, or bring them up to date, without a session: for
+        their owner.  What is there stays.  Returns the store's name.
+
+        Raises:
+            StoreError: As opening it does.
+        """
+        with contextlib.closing(PostgresqlConnection(url)) as server:
+            with server._errors():
+                server._connect()
+            return server.path
+
+    @staticmethod
+    def name_of(url: str) -> str:
+        """What messages call a store: no user, and no password."""
+        return _pg_url.parse(url).name
+
+    @classmethod
+    def repair(cls, url: str) -> Repaired:
+        """
+        Mend what is certain, if that loses nothing, in one transaction: as
+        :meth:`SqliteStore.repair`, but that no copy is kept.  Make one with
+        pg_dump first.
+
+        Raises:
+            StoreBusyError: A session of any host has it open.
+            StoreError: It can't be opened, or this role may not change it.
+        """
+        return _pg_repair.repair(url)
 
     # -- retain, release
 
@@ -70,25 +119,49 @@ class PostgresqlStore(PostgresqlCheck):
         persistent: bool = True,
         updates: Sequence[tuple[int, Mapping[str, Any]]] = (),
     ) -> None:
+        self._refuse_read_only()
+        refuse_doubles(sets, identities, self.path)
+        self._change(
+            self._retain_lasting if persistent else self._retain_passing,
+            (sets, identities, updates),
+            durable=True,
+        )
+
+    def _retain_lasting(self, parts: list[_Retained]) -> None:
+        sets = [each for part in parts for each in part[0]]
+        self._check_new(sets, parts)
+        masks = self._masks(sets)
+        stored = self._stored_pages(
+            (scope, number) for scope, number, _ in masks
+        )
+        self._change_pages(masks, stored, self._set_bits)
+        self._retain_identities(parts, None)
+
+    def _retain_passing(self, parts: list[_Retained]) -> None:
+        self._check_new([each for part in parts for each in part[0]], parts)
+        self._retain_identities(parts, self.session_id)
+
+    def _check_new(
+        self, sets: Sequence[IndexSet], parts: list[_Retained]
+    ) -> None:
+        identities = [record for part in parts for record in part[1]]
+        if identities:
+            self._refuse_existing(identities)
+        self._check_leases(sets)
+
+    def _retain_identities(
+        self, parts: list[_Retained], owner: int | None
+    ) -> None:
         now = int(time.time())
-
-        def work() -> None:
-            if identities:
-                self._refuse_existing(identities)
-            self._check_leases(sets)
-            if persistent:
-                masks = self._masks(sets)
-                stored = self._stored_pages(
-                    (scope, number) for scope, number, _ in masks
-                )
-                self._change_pages(masks, stored, self._set_bits)
-            self._insert_identities(
-                [replace(record, created=now) for record in identities],
-                None if persistent else self.session_id,
-            )
-            self._update_all(updates)
-
-        self._writing(work)
+        self._insert_identities(
+            [
+                replace(record, created=now)
+                for part in parts
+                for record in part[1]
+            ],
+            owner,
+        )
+        self._update_all([part[2] for part in parts])
 
     def release(
         self,
@@ -97,15 +170,20 @@ class PostgresqlStore(PostgresqlCheck):
         *,
         persistent: bool = True,
     ) -> None:
-        def work() -> None:
+        self._refuse_read_only()
+        refuse_doubles(sets, identities, self.path)
+        self._change(
+            self._release_all, (sets, identities, persistent), durable=True
+        )
+
+    def _release_all(self, parts: list[_Released]) -> None:
+        for sets, identities, persistent in parts:
             released = [
                 self._release_identity(record, persistent)
                 for record in identities
             ]
             if persistent:
                 self._release_sets(sets, released)
-
-        self._writing(work)
 
     # -- in use
 
@@ -139,12 +217,11 @@ class PostgresqlStore(PostgresqlCheck):
 
     # -- being told
 
-    def changes(
-        self, timeout: float | None = None
-    ) -> Iterator[IdentityChange]:
+    def changes(self, timeout: float | None = None) -> Changes:
         """
         Identities that are made, changed or released from now on, by any
-        host, as they are committed.
+        host, as they are committed: an iterator with a connection of its
+        own, to be closed or used as a context manager.
 
         Args:
             timeout: Seconds after which it ends; None for never.
@@ -154,7 +231,7 @@ class PostgresqlStore(PostgresqlCheck):
                 missed.
         """
         self._check_open()
-        return changes(self._target, timeout)
+        return Changes(self._target, timeout)
 
     def watch(self) -> PostgresqlWatch:
         """As :meth:`changes`, for a session: it never blocks."""

@@ -29,7 +29,9 @@ from . import _backup, _repair
 from ._check import check_store, collect_stats
 from ._contents import SqliteContents
 from ._damage import reading
+from ._mending import Repaired
 from ._rows import signed
+from ._rules import refuse_doubles
 from ._transfer import Progress, no_progress
 from ._watch import SqliteWatch
 from .errors import StoreCorruptError, StoreError
@@ -52,7 +54,9 @@ class SqliteStore(SqliteContents):
         path: The file; it and its directory (one level) are made if they
             are not there, for their owner only.
         busy_timeout: Seconds to wait for another process before
-            StoreBusyError.
+            StoreBusyError.  When the system refuses every lock on the
+            readers' file, which is no matter of being busy, SQLite tries
+            for about 10 seconds.
         read_only: Read a snapshot taken now: for a user who may not write.
             Only looking up, checking and counting work then.
         synchronous: ``"full"``: what is called durable survives a power cut
@@ -87,6 +91,7 @@ class SqliteStore(SqliteContents):
         As :meth:`Store.retain`.  Flushed if persistent, or if one of the
         updated lasts; else not.
         """
+        refuse_doubles(sets, identities, self.path)
         self._change_rows(
             self._retain_lasting if persistent else self._retain_passing,
             (sets, identities, updates),
@@ -128,6 +133,7 @@ class SqliteStore(SqliteContents):
         persistent: bool = True,
     ) -> None:
         """As :meth:`Store.release`.  Flushed if persistent, else not."""
+        refuse_doubles(sets, identities, self.path)
         self._change(
             self._release_all,
             (sets, identities, persistent),
@@ -224,7 +230,7 @@ class SqliteStore(SqliteContents):
             return [Problem("file", str(error))]
 
     @classmethod
-    def repair(cls, path: str | os.PathLike[str]) -> _repair.Repaired:
+    def repair(cls, path: str | os.PathLike[str]) -> Repaired:
         """
         Mend what is certain, if that loses nothing: what sessions that have
         ended left, wrong counts, indexes of identities that are not

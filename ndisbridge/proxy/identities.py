@@ -1,334 +1,252 @@
 # SPDX-License-Identifier: MIT
 """
-The identities of a compartment's links: found again, made, kept up to date.
+The identities that a proxy keeps: of miniport adapters and of filter
+modules.
+
+An adapter's key is the one that it is installed with; a filter module's is
+``<adapter's key>/<name>-<NNNN>``.  Both last until they are uninstalled or
+detached; that this has begun is noted in the identity first, so that the
+next session completes what a crash has interrupted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+import itertools
+import json
+import time
+from collections.abc import Collection, Iterator
 
-from ..exceptions import NdisError
-from ..net_luid import NetLuid
+from ..exceptions import (
+    InUseError,
+    InvalidParameterError,
+    NdisTimeoutError,
+)
 from ..persistence import (
-    IdentityExistsError,
+    IdentityConflictError,
+    IdentityInUseError,
     IdentityRecord,
-    StoreUncertainError,
+    NotRetainedError,
 )
-from ..persistence.records import SessionInfo
-from ..session import Session
-from .links import LinuxLink
-from .recognition import (
-    NAME,
-    PERMANENT_ADDRESS,
-    Match,
-    attributes_of,
-    recognise,
-)
+from ..provider import Identity, Provider
 
-# Two processes may adopt one namespace at once; the second try sees what the
-# other one has made.
-_ATTEMPTS = 5
-
-Changed = tuple[int, Mapping[str, Any]]
-_Index = dict[tuple[str, str], set[int]]
+#: Attributes of identities.
+_ROLE = "role"
+_ADAPTER = "adapter"
+_FILTER = "filter"
+_LEAVING = "leaving"
+#: Of an adapter: the filters that it has had, with the highest number of
+#: each, so that theirs are found without reading all identities.
+_FILTERS = "filters"
+#: Seconds between two attempts to release what a handler still completes.
+_PAUSE = 0.002
 
 
-class LinkIdentities:
+class Identities:
     """
-    What the store knows of a provider's links, as of the last scan.
+    The identities of one proxy provider.
 
     Args:
-        session: Whose store it is.
-        provider: Name of the provider.
-        compartment: Name of the compartment.
-
-    Recognising a few links reads their identities anew, and no others: what
-    another process has made since the last scan is found by its key and by
-    its tag.
+        provider: Whose they are.
     """
 
-    def __init__(
-        self, session: Session, provider: str, compartment: str
-    ) -> None:
-        self._session = session
+    def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._compartment = compartment
-        self._stamp: object = None
-        self._records: dict[int, IdentityRecord] = {}
-        # NET_LUIDs by what a link may be recognised by; None until a few
-        # links are.
-        self._index: _Index | None = None
-        self._keys: set[str] = set()
-        # Identities that have an ifIndex for their own, by that.
-        self._owners: dict[int, int] = {}
+        self._session = provider.session
 
-    def scan(self) -> bool:
-        """Read them all, unless the store says that none has changed."""
-        store = self._session.store
-        # Before the rows: what changes meanwhile is read again.
-        stamp = getattr(store, "identities_stamp", lambda: None)()
-        if stamp is not None and stamp == self._stamp:
-            return False
-        self._records.clear()
-        self._index = None
-        self._keys.clear()
-        self._owners.clear()
-        for record in self._session.identities(provider=self._provider):
-            self._put(record)
-        self._stamp = stamp
-        return True
+    # -- finding and making
 
-    def get(self, net_luid: int) -> IdentityRecord | None:
-        """The record of a NET_LUID."""
-        return self._records.get(net_luid)
+    def adapter(
+        self, key: str, if_type: int, *, if_index: bool, alias: str
+    ) -> tuple[Identity, bool]:
+        """
+        The identity of an adapter, and whether it is new.
 
-    def owner_of(self, if_index: int) -> IdentityRecord | None:
-        """The identity that has an ifIndex for its own."""
-        net_luid = self._owners.get(if_index)
-        return None if net_luid is None else self._records.get(net_luid)
+        Raises:
+            IdentityConflictError: The key has another IfType, or is a
+                filter module's.
+        """
+        if self._is_free(key):
+            return self._make(
+                key,
+                if_type,
+                if_index=if_index,
+                alias=alias,
+                attributes={_ROLE: _ADAPTER},
+            ), True
+        identity = self._provider.identity(key, if_type)
+        if identity.record.attributes.get(_ROLE) != _ADAPTER:
+            raise IdentityConflictError(f"{key!r} is not a miniport adapter")
+        return identity, False
 
-    def elsewhere(self, record: IdentityRecord) -> SessionInfo | None:
-        """The other session that has it registered, if one has."""
-        holder = record.in_use_by
-        own = getattr(self._session.store, "session_id", None)
-        return None if holder and holder.session_id == own else holder
-
-    # -- finding
-
-    def settle(
+    def filter(
         self,
-        links: Sequence[LinuxLink],
-        known: Mapping[int, int],
-        is_taken: Callable[[int], bool],
+        adapter: Identity,
+        name: str,
+        attached: Collection[str],
         *,
-        few: bool = False,
-    ) -> tuple[list[Match], list[IdentityRecord]]:
+        if_index: bool,
+    ) -> tuple[Identity, bool]:
         """
-        Recognise links, and make what is new or changed durable in one
-        transaction: matches, and the records as they are then.
-
-        Args:
-            links: What to recognise.
-            known: NET_LUIDs of those of them, by their position, that are
-                known whatever they look like.
-            is_taken: Whether a NET_LUID is another link's.
-            few: There was no scan just now.
+        The identity of a filter module: the first of that name which is
+        not attached, or a new one; and whether it is new.
         """
-        if few:
-            self._refresh(links)
-        for left in reversed(range(_ATTEMPTS)):
-            matches = self._recognise(links, known, is_taken)
-            try:
-                made = self._make(
-                    [match for match in matches if match.record is None],
-                    self._changed(matches),
-                )
-            except IdentityExistsError:
-                if not left:
-                    raise
-                self.scan()
-            else:
-                break
-        records = []
-        for match in matches:
-            record = match.record
-            if record is None:
-                record = made[match.key]
-            elif changes := self._changes_of(match):
-                record = replace(record, **changes)
-            else:
-                records.append(record)
+        if not name or "/" in name:
+            raise InvalidParameterError(
+                "the name of a filter is not empty, and has no slash"
+            )
+        for number in itertools.count():
+            key = f"{adapter.key}/{name}-{number:04}"
+            if key in attached:
                 continue
-            self._put(record)
-            records.append(record)
-        return matches, records
+            if self._is_free(key):
+                self._note_filter(adapter, name, number)
+                return self._make(
+                    key,
+                    adapter.if_type,
+                    if_index=if_index,
+                    alias="",
+                    attributes={_ROLE: _FILTER, _ADAPTER: adapter.key},
+                ), True
+            found = self._provider.find(key)
+            if (
+                found is not None
+                and found.record.attributes.get(_ROLE) == _FILTER
+                and found.if_type == adapter.if_type
+            ):
+                return found, False
+        raise AssertionError("numbers do not end")
 
-    def _recognise(
-        self,
-        links: Sequence[LinuxLink],
-        known: Mapping[int, int],
-        is_taken: Callable[[int], bool],
-    ) -> list[Match]:
-        spoken_for = set(known.values())
-        unknown = [i for i in range(len(links)) if i not in known]
-        found = recognise(
-            [links[i] for i in unknown],
-            [
-                record
-                for record in self._candidates([links[i] for i in unknown])
-                if record.net_luid not in spoken_for
-                and not is_taken(record.net_luid)
-            ],
-            self._compartment,
-            self._keys,
-        )
-        by_position = dict(zip(unknown, found, strict=True))
-        return [
-            by_position[i]
-            if i in by_position
-            else Match.known(link, self._records[known[i]], self._compartment)
-            for i, link in enumerate(links)
-        ]
+    def _note_filter(self, adapter: Identity, name: str, number: int) -> None:
+        """Note, durably, that a filter's number may be in use from now on."""
+        attributes = adapter.record.attributes
+        highest = json.loads(attributes.get(_FILTERS, "{}"))
+        if highest.get(name, -1) < number:
+            highest[name] = number
+            adapter.update(
+                attributes={**attributes, _FILTERS: json.dumps(highest)}
+            )
 
-    def _candidates(
-        self, links: Sequence[LinuxLink]
-    ) -> Iterable[IdentityRecord]:
-        """The records that recognition may find any of these links by."""
-        if len(links) * 4 > len(self._records):
-            return list(self._records.values())
-        index = self._index
-        if index is None:
-            index = self._index = {}
-            for record in self._records.values():
-                _add(index, record)
-        found: set[int] = set()
-        for link in links:
-            found.add(link.tagged_net_luid)
-            for each in _traits_of_link(link):
-                found |= index.get(each, set())
-        return [self._records[each] for each in found if each in self._records]
-
-    def _refresh(self, links: Sequence[LinuxLink]) -> None:
-        """Read the candidates of a few links as the store has them now."""
-        store = self._session.store
-        if len(links) * 4 > len(self._records):
-            self._stamp = None  # marks of use are wanted, too
-            self.scan()
-            return
-        for link in links:
-            record = store.find(self._compartment, self._provider, link.name)
-            if record is not None:
-                self._put(record)
-            if link.tagged_net_luid:
-                self._read(link.tagged_net_luid)
-        for record in self._candidates(links):
-            self._read(record.net_luid)
-
-    def _read(self, net_luid: int) -> None:
-        record = self._session.store.find_by_net_luid(net_luid)
-        if record is None or record.provider != self._provider:
-            self.drop(net_luid)
-        else:
-            self._put(record)
-
-    def _put(self, record: IdentityRecord) -> None:
-        net_luid = record.net_luid
-        if self._index is not None:
-            if net_luid in self._records:
-                _remove(self._index, self._records[net_luid])
-            _add(self._index, record)
-        self._records[net_luid] = record
-        if record.compartment == self._compartment:
-            self._keys.add(record.key)
-        if record.if_index_owned:
-            self._owners[record.if_index] = net_luid
-
-    def drop(self, net_luid: int) -> None:
-        """Forget an identity: it is released."""
-        record = self._records.pop(net_luid, None)
-        if record is None:
-            return
-        if self._index is not None:
-            _remove(self._index, record)
-        if record.compartment == self._compartment:
-            self._keys.discard(record.key)
-        if self._owners.get(record.if_index) == net_luid:
-            del self._owners[record.if_index]
-
-    # -- making
-
-    def _changed(self, matches: Sequence[Match]) -> list[Changed]:
-        return [
-            (match.record.net_luid, changes)
-            for match in matches
-            if match.record is not None
-            and (changes := self._changes_of(match))
-        ]
-
-    def _changes_of(self, match: Match) -> Mapping[str, Any]:
+    def _is_free(self, key: str) -> bool:
         """
-        What to note of a known link.  A tag alone does not take an identity
-        from the session that has it registered where it was last seen.
+        Whether a key has no identity; one that is being given up is
+        released now.
         """
-        if match.moved and match.record and self.elsewhere(match.record):
-            return {}
-        return match.changes
+        found = self._provider.find(key)
+        if found is not None and _LEAVING in found.record.attributes:
+            self._give_up(found.record)
+            found = None
+        return found is None
 
     def _make(
-        self, matches: Sequence[Match], changed: Sequence[Changed]
-    ) -> dict[str, IdentityRecord]:
-        """New identities by their keys."""
-        session = self._session
-        if not matches:
-            if changed:
-                session.store.update_many(changed)
-            return {}
-        net_luids: list[NetLuid] = []
-        try:
-            for match in matches:
-                if_type = match.link.if_type
-                net_luids.append(
-                    NetLuid.make(
-                        if_type, session.allocate_net_luid_index(if_type)
-                    )
+        self,
+        key: str,
+        if_type: int,
+        *,
+        if_index: bool,
+        alias: str,
+        attributes: dict[str, str],
+    ) -> Identity:
+        return self._provider.identity(
+            key, if_type, if_index=if_index, alias=alias, attributes=attributes
+        )
+
+    # -- giving up
+
+    def leave(self, identity: Identity) -> None:
+        """Note, durably, that an identity is being given up."""
+        attributes = identity.record.attributes
+        if _LEAVING not in attributes:
+            identity.update(attributes={**attributes, _LEAVING: "1"})
+
+    def release(self, identity: Identity, deadline: float) -> None:
+        """
+        Release an identity whose interface is deregistered, or will be when
+        the handlers that complete it return.
+
+        Raises:
+            NdisTimeoutError: They have not.
+        """
+        while True:
+            try:
+                self._session.release(identity)
+                return
+            except InUseError:
+                if time.monotonic() >= deadline:
+                    raise NdisTimeoutError(
+                        f"a handler of {identity.key!r} is still running"
+                    ) from None
+            except (NotRetainedError, InvalidParameterError):
+                return  # already: by who healed
+            time.sleep(_PAUSE)
+
+    def _give_up(self, record: IdentityRecord) -> list[IdentityRecord]:
+        """
+        Release an identity, after those of the filters if it is an
+        adapter's: which were released, and not already.
+        """
+        records = [record]
+        if record.attributes.get(_ROLE) == _ADAPTER:
+            records = [*self.filters_of(record), record]
+        done = []
+        for each in records:
+            with contextlib.suppress(NotRetainedError, InvalidParameterError):
+                self._session.release(each)
+                done.append(each)
+        return done
+
+    def filters_of(self, adapter: IdentityRecord) -> list[IdentityRecord]:
+        """The filter modules of an adapter that the store knows."""
+        highest = json.loads(adapter.attributes.get(_FILTERS, "{}"))
+        found = [
+            self._provider.find(f"{adapter.key}/{name}-{number:04}")
+            for name, last in highest.items()
+            for number in range(last + 1)
+        ]
+        return [
+            each.record
+            for each in found
+            if each is not None
+            and each.record.attributes.get(_ROLE) == _FILTER
+        ]
+
+    def _all(self) -> Iterator[IdentityRecord]:
+        provider = self._provider
+        return self._session.identities(
+            compartment=provider.compartment, provider=provider.name
+        )
+
+    def heal(self) -> list[IdentityRecord]:
+        """Complete what crashed processes have begun to give up."""
+        return self._give_up_all(
+            [each for each in self._all() if _LEAVING in each.attributes]
+        )
+
+    def release_absent(
+        self, present: Collection[str], *, adapters: bool
+    ) -> list[IdentityRecord]:
+        """
+        Release the filter modules, and if asked the adapters, that are not
+        among the keys present, here or in another process.
+        """
+        return self._give_up_all(
+            [
+                each
+                for each in list(self._all())
+                if each.key not in present
+                and each.in_use_by is None
+                and (
+                    each.attributes.get(_ROLE) == _FILTER
+                    or (adapters and each.attributes.get(_ROLE) == _ADAPTER)
                 )
-            records = [
-                IdentityRecord(
-                    compartment=self._compartment,
-                    provider=self._provider,
-                    key=match.key,
-                    net_luid=int(net_luid),
-                    interface_guid=uuid.uuid4(),
-                    if_index=match.link.if_index,
-                    alias=match.link.alias,
-                    attributes=attributes_of(match.link),
-                )
-                for match, net_luid in zip(matches, net_luids, strict=True)
             ]
-            session._core.retain_net_luids(
-                net_luids, identities=records, updates=changed
-            )
-        except StoreUncertainError:
-            raise  # as after an interrupt: see Provider.identity()
-        except Exception:
-            for net_luid in net_luids:
-                with contextlib.suppress(NdisError):
-                    session.free_net_luid_index(
-                        net_luid.if_type, net_luid.net_luid_index
-                    )
-            raise
-        return {record.key: record for record in records}
+        )
 
-
-def _add(index: _Index, record: IdentityRecord) -> None:
-    for each in _traits_of(record):
-        index.setdefault(each, set()).add(record.net_luid)
-
-
-def _remove(index: _Index, record: IdentityRecord) -> None:
-    for each in _traits_of(record):
-        known = index[each]
-        known.discard(record.net_luid)
-        if not known:
-            del index[each]
-
-
-def _traits_of(record: IdentityRecord) -> list[tuple[str, str]]:
-    """What recognition may know a device again by, but for its tag."""
-    found = [("key", record.key)]
-    for trait in (NAME, PERMANENT_ADDRESS):
-        value = record.attributes.get(trait)
-        if value:
-            found.append((trait, value))
-    return found
-
-
-def _traits_of_link(link: LinuxLink) -> list[tuple[str, str]]:
-    found = [("key", link.name), (NAME, link.name)]
-    if link.permanent_address:
-        found.append((PERMANENT_ADDRESS, link.permanent_address.hex(":")))
-    return found
+    def _give_up_all(
+        self, records: list[IdentityRecord]
+    ) -> list[IdentityRecord]:
+        done: list[IdentityRecord] = []
+        for record in records:
+            with contextlib.suppress(IdentityInUseError, InUseError):
+                done += self._give_up(record)
+        return done

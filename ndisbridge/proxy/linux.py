@@ -52,7 +52,7 @@ from .compartments import (
     namespace_of_thread,
 )
 from .following import Follower, Removal
-from .identities import LinkIdentities
+from .link_identities import LinkIdentities
 from .links import (
     LinuxLink,
     decode_link,

@@ -17,10 +17,10 @@
 #include "block_store.h"
 
 /* What the disk is asked, and when it says no: 1 for the next time. */
-static int flushes, failing_flush, failing_directory;
+static int flushes, failing_flush, failing_directory, directory_flushes;
 
-/* Called before a flush takes effect; or NULL. */
-static void (*before_flush)(void);
+/* Called before a flush takes effect, of a file or a directory; or NULL. */
+static void (*before_flush)(void), (*before_directory)(void);
 
 static int test_fdatasync(int file)
 {
@@ -43,7 +43,12 @@ static int test_fsync(int file)
         errno = EIO;
         return -1;
     }
-    return S_ISDIR(found.st_mode) ? 0 : test_fdatasync(file);
+    if (!S_ISDIR(found.st_mode))
+        return test_fdatasync(file);
+    if (before_directory != NULL)
+        before_directory();
+    directory_flushes++;
+    return 0;
 }
 
 /* Allocations left until one fails; -1: none does. */
@@ -93,6 +98,7 @@ static char *test_strdup(const char *text)
 #undef strdup
 
 #define LOG "store.log"
+#define OLD "old.log"
 #define COPY "copy.log"
 enum { ETHERNET = 6, TUNNEL = 131 };
 
@@ -275,6 +281,21 @@ static void make_keys(log_store *store, uint32_t first, uint32_t count)
     }
 }
 
+/* What a child of fork() ends with. */
+static int in_child(void (*work)(log_store *), log_store *store)
+{
+    int status = -1;
+    pid_t child = fork();
+
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        work(store);
+        _exit(3);
+    }
+    REQUIRE(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
 /* ---- the rules of the hooks --------------------------------------------- */
 
 static void test_leases(void)
@@ -366,6 +387,63 @@ static void test_release(void)
     store = open_store(LOG);
     CHECK(!is_there(store, "k") && !is_retained(store, ETHERNET, 1)
         && !is_retained(store, ETHERNET, 2));
+    log_store_close(store);
+}
+
+/* A block that is named twice in a call, in one set or in two, is refused
+ * with all of it, and never written. */
+static void test_named_twice(void)
+{
+    const uint32_t non_persistent = NDISBRIDGE_RETAIN_NON_PERSISTENT;
+    log_store *store = fresh();
+    uint64_t size;
+
+    CHECK_STATUS(make(store, "k", 1, 0), SUCCESS);
+    CHECK_STATUS(make(store, "l", 2, 0), SUCCESS);
+    for (uint32_t index = 1; index <= 2; index++) {
+        struct one a, b;
+
+        CHECK_STATUS(retain(store, one(&a, ETHERNET, 2 + index), 1, 0,
+                         NULL),
+            SUCCESS);
+        size = log_store_size(store);
+        /* The same index, or another one of the block. */
+        for (uint32_t other = 3; other <= 2 + index; other++) {
+            ndisbridge_index_set sets[2] = { *one(&a, ETHERNET, 2 + index),
+                *one(&b, ETHERNET, other) };
+            ndisbridge_block_mask blocks[2] = { a.mask, b.mask };
+            ndisbridge_index_set both = { ETHERNET, 0, 2, blocks };
+
+            CHECK_STATUS(
+                release(store, sets, 2, 0, NULL), INVALID_PARAMETER);
+            CHECK_STATUS(
+                release(store, &both, 1, 0, NULL), INVALID_PARAMETER);
+        }
+        for (uint32_t other = 10; other <= 11; other++) {
+            log_store_identity identity = identity_of("m", 10);
+            ndisbridge_index_set sets[2] = { *one(&a, ETHERNET, 10),
+                *one(&b, ETHERNET, other) };
+            ndisbridge_block_mask blocks[2] = { a.mask, b.mask };
+            ndisbridge_index_set both = { ETHERNET, 0, 2, blocks };
+
+            CHECK_STATUS(
+                retain(store, sets, 2, 0, NULL), INVALID_PARAMETER);
+            CHECK_STATUS(
+                retain(store, &both, 1, 0, &identity), INVALID_PARAMETER);
+            CHECK_STATUS(
+                retain(store, sets, 2, non_persistent, &identity),
+                INVALID_PARAMETER);
+        }
+        CHECK_EQUAL(log_store_size(store), size);
+        log_store_close(store);
+        store = open_store(LOG);
+        CHECK(is_there(store, "k") && is_there(store, "l")
+            && !is_there(store, "m") && is_retained(store, ETHERNET, 3)
+            && !is_retained(store, ETHERNET, 10));
+    }
+    /* Once each, they are as good as ever. */
+    CHECK_STATUS(make(store, "m", 10, 0), SUCCESS);
+    CHECK_STATUS(forget(store, "k", 1, 0), SUCCESS);
     log_store_close(store);
 }
 
@@ -803,6 +881,59 @@ static void test_power_cut(uint64_t seed)
     CHECK(power.wrong > power.images / 10);
 }
 
+static void die(void)
+{
+    _exit(0);
+}
+
+/* Killed after the rename, and before the name is on the disk. */
+static void die_in_compaction(log_store *store)
+{
+    store = open_store(LOG);
+    before_directory = die;
+    (void)log_store_compact(store);
+}
+
+/* Who was killed had written the log anew and renamed it; the next one is
+ * told that a change is done; and then the power is cut.  As long as the
+ * directory has not been flushed since, the disk may have the old log. */
+static void lose_power_after_rename(bool ignores_flushes)
+{
+    log_store *store = fresh();
+    struct stat before, after;
+    struct image image;
+    bool is_new;
+
+    make_keys(store, 0, 2);
+    log_store_close(store);
+    (void)unlink(OLD);
+    REQUIRE(link(LOG, OLD) == 0 && stat(OLD, &before) == 0);
+    CHECK_EQUAL(in_child(die_in_compaction, NULL), 0);
+    REQUIRE(stat(LOG, &after) == 0);
+    CHECK(before.st_ino != after.st_ino);
+
+    directory_flushes = 0;
+    store = open_store(LOG);
+    CHECK_EQUAL(count_keys(store), 2);
+    make_keys(store, 2, 1);
+    is_new = directory_flushes > 0 && !ignores_flushes;
+    image = load(is_new ? LOG : OLD);
+    save(COPY, image.bytes, image.length);
+    free(image.bytes);
+    log_store_close(store);
+
+    store = open_store(COPY);
+    CHECK_EQUAL(count_keys(store), ignores_flushes ? 2 : 3);
+    log_store_close(store);
+    REQUIRE(unlink(OLD) == 0);
+}
+
+static void test_power_cut_after_rename(void)
+{
+    lose_power_after_rename(false);
+    lose_power_after_rename(true);
+}
+
 /* ---- a failing disk ----------------------------------------------------- */
 
 static void test_no_room(void)
@@ -929,20 +1060,6 @@ static void test_no_memory(void)
 
 /* ---- others ------------------------------------------------------------- */
 
-static int in_child(void (*work)(log_store *), log_store *store)
-{
-    int status = -1;
-    pid_t child = fork();
-
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        work(store);
-        _exit(3);
-    }
-    REQUIRE(waitpid(child, &status, 0) == child && WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
 static void try_in_child(log_store *store)
 {
     (void)store;
@@ -968,6 +1085,49 @@ static void test_lock(void)
     make_keys(store, 0, 1);
     log_store_close(store);
     CHECK_EQUAL(in_child(try_in_child, NULL), 1);
+}
+
+static int inside[2], go_on[2];
+
+static void stay_in_flush(void)
+{
+    char byte = 0;
+
+    before_flush = NULL;
+    REQUIRE(write(inside[1], &byte, 1) == 1);
+    REQUIRE(read(go_on[0], &byte, 1) == 1);
+}
+
+static void *make_slowly(void *store)
+{
+    CHECK_STATUS(make(store, "0", 0, 0), SUCCESS);
+    return NULL;
+}
+
+/* A child lets go while a thread of its parent is inside a change. */
+static void test_child_of_a_busy_parent(void)
+{
+    log_store *store = fresh();
+    pthread_t thread;
+    char byte = 0;
+
+    REQUIRE(pipe(inside) == 0 && pipe(go_on) == 0);
+    before_flush = stay_in_flush;
+    REQUIRE(pthread_create(&thread, NULL, make_slowly, store) == 0);
+    REQUIRE(read(inside[0], &byte, 1) == 1);
+    CHECK_EQUAL(in_child(let_go, store), 0);
+    CHECK_EQUAL(in_child(try_in_child, store), 0);
+    REQUIRE(write(go_on[1], &byte, 1) == 1);
+    pthread_join(thread, NULL);
+    make_keys(store, 1, 1);
+    log_store_close(store);
+    store = open_store(LOG);
+    CHECK_EQUAL(count_keys(store), 2);
+    log_store_close(store);
+    for (int i = 0; i < 2; i++) {
+        close(inside[i]);
+        close(go_on[i]);
+    }
 }
 
 static void test_no_log(void)
@@ -1047,6 +1207,7 @@ int main(void)
     test_leases();
     test_retain();
     test_release();
+    test_named_twice();
     test_identities();
     test_in_use();
     test_non_persistent();
@@ -1057,11 +1218,13 @@ int main(void)
     test_foreign_records();
     test_compaction();
     test_power_cut(seed);
+    test_power_cut_after_rename();
     test_no_room();
     test_failing_flush();
     test_failing_compaction();
     test_no_memory();
     test_lock();
+    test_child_of_a_busy_parent();
     test_no_log();
     test_threads();
     return check_end();

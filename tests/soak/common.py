@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +137,83 @@ def finish(result: dict[str, Any], json_path: str | None) -> int:
     for failure in result["failures"][:20]:
         print("FAILED:", failure, file=sys.stderr)
     return 1 if result["failures"] else 0
+
+
+class Report:
+    """What a proof finds, from its beginning to its result."""
+
+    def __init__(self, proof: str, args: argparse.Namespace) -> None:
+        self._proof = proof
+        self._args = args
+        self._began = time.monotonic()
+        self.counts: Counter[str] = Counter()
+        self.failures: list[str] = []
+        print("seed", args.seed, flush=True)
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
+    def rounds(self, count: int, step: int) -> Iterator[int]:
+        """The first number of each, until time is up or one has failed."""
+        hours = self._args.hours
+        for first in range(0, count, step):
+            if self.failures or (hours and self.seconds > hours * 3600):
+                return
+            yield first
+
+    @contextlib.contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        """What is raised inside is a failure."""
+        try:
+            yield
+        except Exception as error:
+            self.failures.append(f"{what}: {type(error).__name__}: {error}")
+
+    def finish(self) -> int:
+        """As :func:`finish`."""
+        return finish(
+            {
+                "proof": self._proof,
+                "seed": self._args.seed,
+                "seconds": round(self.seconds),
+                "counts": self.counts,
+                "failures": self.failures,
+                "versions": versions(),
+            },
+            self._args.json,
+        )
+
+
+def fork(work: Callable[[], None], last_words: Path) -> int:
+    """
+    A process that works until it is killed; forked, as we are warm.  If it
+    ends, a file has the reason.
+    """
+    last_words.unlink(missing_ok=True)
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        work()
+    except BaseException:
+        last_words.write_text(traceback.format_exc(), encoding="utf-8")
+    finally:
+        os._exit(3)
+
+
+def kill(pid: int, last_words: Path) -> None:
+    """Kill -9; before that it must not have ended by itself."""
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    ended = os.waitstatus_to_exitcode(status)
+    if ended != -signal.SIGKILL:
+        why = "it did not say why"
+        if last_words.exists():
+            why = last_words.read_text(encoding="utf-8")
+        raise AssertionError(f"it has ended by itself ({ended}): {why}")
 
 
 def try_out(store: Path) -> None:

@@ -43,8 +43,26 @@ FAILING = (
     "fsync",
     "ftruncate",
     "fcntl",
+    "pread64",
+    "newfstatat",
+    "fstat",
+    "stat",
+    "lstat",
+    "statx",
+    "close",
 )
-KILLED = (*FAILING, "mmap", "unlink", "unlinkat", "close")
+KILLED = (
+    "openat",
+    "pwrite64",
+    "fdatasync",
+    "fsync",
+    "ftruncate",
+    "fcntl",
+    "mmap",
+    "unlink",
+    "unlinkat",
+    "close",
+)
 ERRORS = ("EIO", "ENOSPC", "EINTR")
 #: Calls in a row that an "always" interrupts: a call that is interrupted for
 #: ever never returns, by what interrupting means.
@@ -238,7 +256,7 @@ def count_calls(directory: Path) -> Counter[str]:
     """How often the life makes each call when nothing fails."""
     store = directory / "count" / "store" / "ndis.db"
     store.parent.parent.mkdir()
-    calls = ",".join(f"?{call}" for call in KILLED)
+    calls = ",".join(f"?{call}" for call in {*FAILING, *KILLED})
     outcome = traced(store, [f"trace={calls}"], normal)
     if outcome.status:
         raise RuntimeError(f"the life fails by itself: {outcome.lines[-3:]}")
@@ -314,6 +332,7 @@ def main() -> int:
     options.add_argument(
         "--what", choices=("all", "kill", "error"), default="all"
     )
+    options.add_argument("--calls", help="only these: openat,pread64")
     options.add_argument("--points", type=int, help="so many, by chance")
     options.add_argument("--control", choices=sorted(LIVES), default="")
     args = options.parse_args()
@@ -324,6 +343,9 @@ def main() -> int:
     with Scratch() as directory:
         counted = count_calls(directory)
         points = all_points(counted, args.what)
+        if args.calls:
+            calls = args.calls.split(",")
+            points = [each for each in points if each.call in calls]
         random.Random(args.seed).shuffle(points)
         existing = len(points)
         points = points[: args.points]

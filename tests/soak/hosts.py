@@ -29,7 +29,7 @@ import kill9
 # Beside churn.py, which kill9 has found.
 import postgres_server
 import psycopg
-from common import Scratch, finish, parser, versions
+from common import Report, Scratch, fork, kill, parser
 
 import ndisbridge as ndis
 from ndisbridge.persistence import LeaseLostError, StoreError
@@ -119,18 +119,11 @@ class Host:
 
 
 def start(url: str, history: Path, seed: int) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
+    def work() -> None:
         random.seed(seed)
         Host(url, history).live()
-    except BaseException:
-        import traceback
 
-        traceback.print_exc()
-    finally:
-        os._exit(3)
+    return fork(work, kill9.last_words(history))
 
 
 # -- the history
@@ -355,12 +348,10 @@ def main() -> int:
         help="forget: leases vanish unseen, which must be found",
     )
     args = options.parse_args()
-    began = time.monotonic()
+    report = Report("hosts", args)
     length = args.hours * 3600 if args.hours else args.seconds
-    print("seed", args.seed, flush=True)
     chance = random.Random(args.seed)
     history = History()
-    failures = []
     with Scratch() as directory, postgres_server.running() as server:
         ndis.Session(server.url("postgres", HOSTS[0])).close()
         running = {
@@ -374,35 +365,23 @@ def main() -> int:
         fate = Fate(server, running, chance, length > 300)
         try:
             time.sleep(1)
-            while time.monotonic() < began + length:
+            while report.seconds < length:
                 fate.forget() if args.control else fate.strike()
                 time.sleep(chance.uniform(0.1, 1))
         finally:
-            for pid in running.values():
-                kill9.kill(pid)
+            for host, pid in running.items():
+                with report.trying(host):
+                    kill(pid, kill9.last_words(directory / host))
         for host in HOSTS:
             text = (directory / host).read_text()
             history.read(host, text, fate.evicted[host])
-        failures += history.doubled()[:20]
-        try:
+        report.failures += history.doubled()[:20]
+        with report.trying("afterwards"):
             compare(server, history)
-        except AssertionError as error:
-            failures.append(str(error))
-    return finish(
-        {
-            "proof": "hosts",
-            "seed": args.seed,
-            "seconds": round(time.monotonic() - began),
-            "counts": {
-                **fate.counts,
-                **history.counts,
-                "acknowledged": history.acknowledged,
-            },
-            "failures": failures,
-            "versions": versions(),
-        },
-        args.json,
-    )
+    report.counts.update(fate.counts)
+    report.counts.update(history.counts)
+    report.counts["acknowledged"] = history.acknowledged
+    return report.finish()
 
 
 if __name__ == "__main__":

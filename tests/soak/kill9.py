@@ -18,11 +18,10 @@ import random
 import signal
 import sys
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import Scratch, finish, parser, versions
+from common import Report, Scratch, fork, kill, parser
 from power_life import forced
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workers"))
@@ -194,31 +193,21 @@ class SwappedWitness(churn.Witness):
 
 
 def start(store: Path | str, witness: Path, seed: int, control: str) -> int:
-    """A process that works until it is killed; forked, as we are warm."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
+    """A process that works until it is killed."""
+
+    def work() -> None:
         if control == "swapped":
             churn.Witness = SwappedWitness
         elif control == "off":
             _connection.SqliteConnection._set_synchronous = forced("OFF")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         churn.main(str(store), str(witness), str(seed))
-    except BaseException:
-        import traceback
 
-        traceback.print_exc()
-    finally:
-        os._exit(3)
+    return fork(work, last_words(witness))
 
 
-def kill(pid: int) -> None:
-    """Kill -9; before that it must not have ended by itself."""
-    os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    ended = os.waitstatus_to_exitcode(status)
-    assert ended == -signal.SIGKILL, f"it has ended by itself ({ended})"
+def last_words(witness: Path) -> Path:
+    """Where a process says why it has ended by itself."""
+    return witness.with_name(f"{witness.name}.error")
 
 
 def one_round(
@@ -243,7 +232,7 @@ def one_round(
         for pid, end in zip(victims, ends, strict=True):
             time.sleep(max(0.0, begun + end - time.monotonic()))
             witness = running.pop(pid)
-            kill(pid)
+            kill(pid, last_words(witness))
             if witness.exists():
                 told.read(witness)
                 witness.unlink()
@@ -269,37 +258,16 @@ def main() -> int:
         "nothing is synced, which kill -9 can't find",
     )
     args = options.parse_args()
-    began = time.monotonic()
-    deadline = began + args.hours * 3600 if args.hours else float("inf")
-    print("seed", args.seed, flush=True)
+    report = Report("kill9", args)
     chance = random.Random(args.seed)
     told = Told()
-    counts: Counter[str] = Counter()
-    failures = []
     with Scratch() as directory:
-        for first in range(0, args.rounds, PROCESSES):
-            if time.monotonic() > deadline:
-                break
-            try:
+        for first in report.rounds(args.rounds, PROCESSES):
+            with report.trying(f"round {first}"):
                 one_round(directory, first, told, chance, args.control)
-            except Exception as error:
-                failures.append(
-                    f"round {first}: {type(error).__name__}: {error}"
-                )
-                break
-            counts["kills"] += PROCESSES
-    counts["acknowledged"] = told.acknowledged
-    return finish(
-        {
-            "proof": "kill9",
-            "seed": args.seed,
-            "seconds": round(time.monotonic() - began),
-            "counts": counts,
-            "failures": failures,
-            "versions": versions(),
-        },
-        args.json,
-    )
+                report.counts["kills"] += PROCESSES
+    report.counts["acknowledged"] = told.acknowledged
+    return report.finish()
 
 
 if __name__ == "__main__":

@@ -12,14 +12,13 @@ import contextlib
 import random
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import kill9
 
 # Beside churn.py, which kill9 has found.
 import postgres_server
-from common import Scratch, finish, parser, versions
+from common import Report, Scratch, kill, parser
 
 import ndisbridge as ndis
 from ndisbridge import NetLuid
@@ -114,13 +113,13 @@ def one_round(
         for pid, end in zip(victims, ends, strict=True):
             time.sleep(max(0.0, begun + end - time.monotonic()))
             witness = running.pop(pid)
-            kill9.kill(pid)
+            kill(pid, kill9.last_words(witness))
             if witness.exists():
                 told.read(witness)
                 witness.unlink()
     finally:
-        for pid in running:
-            kill9.kill(pid)
+        for pid, witness in running.items():
+            kill(pid, kill9.last_words(witness))
     compare(server, told)
 
 
@@ -134,39 +133,18 @@ def main() -> int:
         help="swapped: the witness is early, which must be found",
     )
     args = options.parse_args()
-    began = time.monotonic()
-    deadline = began + args.hours * 3600 if args.hours else float("inf")
-    print("seed", args.seed, flush=True)
+    report = Report("kill9-postgresql", args)
     chance = random.Random(args.seed)
     told = kill9.Told()
-    counts: Counter[str] = Counter()
-    failures = []
     with Scratch() as directory, postgres_server.running() as server:
         # Not one of the four makes the tables: they would all wait for it.
         ndis.Session(server.url("postgres", HOSTS[0])).close()
-        for first in range(0, args.rounds, len(HOSTS)):
-            if time.monotonic() > deadline:
-                break
-            try:
+        for first in report.rounds(args.rounds, len(HOSTS)):
+            with report.trying(f"round {first}"):
                 one_round(server, directory, told, chance, args.control)
-            except Exception as error:
-                failures.append(
-                    f"round {first}: {type(error).__name__}: {error}"
-                )
-                break
-            counts["kills"] += len(HOSTS)
-    counts["acknowledged"] = told.acknowledged
-    return finish(
-        {
-            "proof": "kill9-postgresql",
-            "seed": args.seed,
-            "seconds": round(time.monotonic() - began),
-            "counts": counts,
-            "failures": failures,
-            "versions": versions(),
-        },
-        args.json,
-    )
+                report.counts["kills"] += len(HOSTS)
+    report.counts["acknowledged"] = told.acknowledged
+    return report.finish()
 
 
 if __name__ == "__main__":

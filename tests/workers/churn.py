@@ -6,6 +6,10 @@ SEED``.
 Before a call that changes what is retained the witness file gets what is
 about to be done, after its answer that it is done; each line is on the disk
 before the program goes on, so that the file is never ahead of the store.
+
+A store that is busy has changed nothing, and is asked again: where a flush
+takes a second, four processes cannot each have it within the timeout.  A
+store that is busy for good is found when all are dead.
 """
 
 from __future__ import annotations
@@ -13,8 +17,14 @@ from __future__ import annotations
 import os
 import random
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import ndisbridge as ndis
+from ndisbridge.persistence import StoreBusyError
+
+_T = TypeVar("_T")
 
 
 class Witness:
@@ -31,6 +41,15 @@ class Witness:
         os.fdatasync(self._file)
 
 
+def patiently(call: Callable[[], _T]) -> _T:
+    """Again and again while the store is busy."""
+    while True:
+        try:
+            return call()
+        except StoreBusyError:
+            continue
+
+
 def one_step(
     session: ndis.Session,
     provider: ndis.Provider,
@@ -41,12 +60,13 @@ def one_step(
     """One random thing that a program would do."""
     choice = random.random()
     if choice < 0.4:
+        count = random.randrange(1, 40)
         indexes = list(
-            session.allocate_net_luid_indexes(6, random.randrange(1, 40))
+            patiently(partial(session.allocate_net_luid_indexes, 6, count))
         )
         some = indexes[: random.randrange(1, 5)]
         witness.write("retain?", *some)
-        session.retain_net_luid_indexes(6, some)
+        patiently(partial(session.retain_net_luid_indexes, 6, some))
         witness.write("retain!", *some)
         kept.extend(some)
         session.free_net_luid_indexes(6, indexes[len(some) :])
@@ -54,31 +74,40 @@ def one_step(
         random.shuffle(kept)
         some = [kept.pop() for _ in range(min(len(kept), 3))]
         witness.write("release?", *some)
-        session.release_net_luid_indexes(6, some)
+        patiently(partial(session.release_net_luid_indexes, 6, some))
         witness.write("release!", *some)
     elif choice < 0.9:
         name = f"{os.getpid()}/{random.randrange(1 << 40)}"
         persistent = choice < 0.85
         if persistent:
             witness.write("identity?", name)
-        identity = provider.identity(name, 6, persistent=persistent)
+        identity = patiently(
+            partial(provider.identity, name, 6, persistent=persistent)
+        )
         if persistent:
             witness.write("identity!", name, int(identity.net_luid))
             names.append(name)
-        provider.register_interface(identity).deregister()
+        interface = patiently(partial(provider.register_interface, identity))
+        try:
+            interface.deregister()
+        except StoreBusyError:
+            # It is deregistered, but its mark is there until this session
+            # ends, and nobody can release it.
+            if persistent:
+                names.remove(name)
     elif names:
         name = names.pop(random.randrange(len(names)))
-        found = provider.find(name)
+        found = patiently(partial(provider.find, name))
         assert found is not None
         witness.write("forget?", name, int(found.net_luid))
-        found.release()
+        patiently(found.release)
         witness.write("forget!", name, int(found.net_luid))
 
 
 def main(store: str, witness_path: str, seed: str) -> None:
     random.seed(seed)
     witness = Witness(witness_path)
-    session = ndis.Session(store)
+    session = patiently(partial(ndis.Session, store))
     provider = session.register_provider("churn")
     kept: list[int] = []
     names: list[str] = []

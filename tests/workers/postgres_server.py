@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+#: Seconds that a loaded machine may take to start or stop it.
+_PATIENCE = 120
 #: Where Debian keeps what is not in the PATH.
 _DEBIAN = Path("/usr/lib/postgresql")
 _USER = "postgres"
@@ -66,9 +68,7 @@ class Server:
             user = pwd.getpwnam(_USER)
             os.chown(directory, user.pw_uid, user.pw_gid)
         os.chmod(directory, 0o755)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = 0
         self._run(
             "initdb", "--auth=trust", "--no-sync", "--username=postgres",
             "--encoding=UTF8", "--locale=C", "-D", str(self.data),
@@ -76,7 +76,6 @@ class Server:
         settings = {
             "unix_socket_directories": str(directory),
             "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
             "max_connections": "60",
             "shared_buffers": "32MB",
             **settings,
@@ -98,21 +97,44 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=_PATIENCE + 60,
         )
         if done.returncode:
             raise RuntimeError(f"{program}: {done.stdout}")
 
     def start(self) -> None:
-        # pg_ctl's own output would be kept open by the server.
-        log = str(self.directory / "log")
-        self._run(
-            "pg_ctl", "start", "-w", "-s", "-D", str(self.data), "-l", log
-        )
+        """On the port that it had; the first time on one that is free."""
+        for _ in range(1 if self.port else 10):
+            port = self.port or _free_port()
+            try:
+                # pg_ctl's own output would be kept open by the server.
+                self._control(
+                    "start", "-l", str(self.directory / "log"),
+                    "-o", f"-p {port}",
+                )  # fmt: skip
+            except RuntimeError as error:
+                failure = error
+                if "could not bind" not in self.log():
+                    break
+            else:
+                self.port = port
+                return
+        raise RuntimeError(f"{failure}\n{self.log()}")
+
+    def log(self) -> str:
+        """What it has said last."""
+        try:
+            text = (self.directory / "log").read_text(errors="replace")
+        except OSError:
+            return ""
+        return text[-4000:]
 
     def stop(self, mode: str = "immediate") -> None:
-        self._run("pg_ctl", "stop", "-w", "-s", "-m", mode, "-D",
-                  str(self.data))  # fmt: skip
+        self._control("stop", "-m", mode)
+
+    def _control(self, verb: str, *words: str) -> None:
+        self._run("pg_ctl", verb, "-w", "-s", "-t", str(_PATIENCE), "-D",
+                  str(self.data), *words)  # fmt: skip
 
     @property
     def pid(self) -> int:
@@ -136,13 +158,39 @@ class Server:
         )
 
 
+def _free_port() -> int:
+    """Somebody else may take it before the server does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _directory() -> Path:
+    """A new one that the server's user can enter, with a short name."""
+    parents = [tempfile.gettempdir(), "/tmp", "/var/tmp"]
+    for parent in parents:
+        # The path of a socket has at most 107 bytes.
+        if len(parent) < 60 and _can_enter(parent):
+            return Path(tempfile.mkdtemp(prefix="ndisbridge-pg-", dir=parent))
+    raise NoServerError(f"user {_USER} can enter none of {parents}")
+
+
+def _can_enter(path: str) -> bool:
+    return os.path.isdir(path) and not (
+        _prefix()
+        and subprocess.run(
+            [*_prefix(), "test", "-x", path], cwd="/", check=False
+        ).returncode
+    )
+
+
 @contextmanager
 def running(**settings: str) -> Iterator[Server]:
     """
     A server, started; gone afterwards.  Meanwhile lock files of sessions,
     here and in children, are beside it, and never among the machine's own.
     """
-    directory = Path(tempfile.mkdtemp(prefix="ndisbridge-pg-"))
+    directory = _directory()
     before = os.environ.get("NDISBRIDGE_RUN_DIR")
     os.environ["NDISBRIDGE_RUN_DIR"] = str(directory / "run")
     try:

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Raising one error as another."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from .errors import StoreError
+
+
+class Translating:
+    """
+    Around what raises errors that are to be a store's.
+
+    A class, because a generator costs more than most of what it is around.
+    """
+
+    __slots__ = ()
+
+    def translated(self, error: BaseException) -> StoreError | None:
+        """What to raise for an error; None to let it pass."""
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            found = self.translated(error)
+            if found is not None:
+                raise found from error
