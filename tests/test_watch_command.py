@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -131,6 +132,36 @@ def test_as_many_as_come(here, count: int, all_kept: bool, need) -> None:
                 there.add(event["name"])
         assert missed != all_kept
         assert running.end(signal.SIGINT) == 130
+
+
+def test_swapped_names(here) -> None:
+    """While a process follows them, links are what they are by any name."""
+    here.ip("link add ve0 type veth peer name ve1")
+    with contextlib.ExitStack() as stack:
+        follow = stack.enter_context(
+            here.running("adopt", "--follow", "-o", "jsonl")
+        )
+        net_luids = {
+            row["if_index"]: row["net_luid"]
+            for row in (follow.event() for _ in range(3))
+        }
+        watch = stack.enter_context(here.running("watch", "-o", "jsonl"))
+        for _ in net_luids:
+            watch.event(event="initial")
+        for old, new in (("ve0", "tmp"), ("ve1", "ve0"), ("tmp", "ve1")):
+            here.ip(f"link set {old} name {new}")
+        # Until the store has been looked at, and a little longer.
+        time.sleep(1)
+        here.ip("link set lo mtu 1234")
+        for running in (follow, watch):
+            seen = []
+            while (event := running.event())["mtu"] != 1234:
+                seen.append(event)
+            for event in seen:
+                assert event["event"] == "parameter"
+                assert event["net_luid"] == net_luids[event["if_index"]]
+            assert sum(each["changed"] == ["name"] for each in seen) == 3
+            running.end()
 
 
 def test_latency(here) -> None:

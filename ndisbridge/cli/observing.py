@@ -135,7 +135,7 @@ class Observer:
         # Whether some of what has happened to links is not known.
         self._behind = False
         self._next_look = time.monotonic() + _PERIOD
-        self._recognise({})
+        self._recognise({}, store_first=True)
 
     def close(self) -> None:
         self._monitor.close()
@@ -161,41 +161,57 @@ class Observer:
             Change(ChangeKind.INITIAL, row, None, now) for row in self.rows()
         ]
 
-    def _recognise(self, before: Mapping[int, LinuxLink]) -> None:
+    def _recognise(
+        self, before: Mapping[int, LinuxLink], *, store_first: bool
+    ) -> None:
         """
-        Find the identities of all links.  One that has got another name is
-        what it was, until the store knows better.
+        Find the identities of all links.
 
         Args:
             before: What the links were when they were last recognised.
+            store_first: Whether what the store says goes before what was
+                seen: that a link is what it was, whatever it is called now.
         """
         records = self.view.records
         self._owners = owners_of(records.values())
-        found: dict[int, int] = {}
-        if self._compartment is not None:
-            mine = [
-                each
-                for each in records.values()
-                if each.provider == PROVIDER_NAME
-            ]
-            links = list(self._links.values())
-            for match in recognise(links, mine, self._compartment):
-                if match.record is not None:
-                    found[match.link.if_index] = match.record.net_luid
-        taken = set(found.values())
-        for if_index, net_luid in self._net_luid_of.items():
-            old, now = before.get(if_index), self._links.get(if_index)
-            if (
-                old is not None
-                and now is not None
-                and (old.kind, old.address) == (now.kind, now.address)
-                and net_luid in records
-                and net_luid not in taken
-            ):
-                found.setdefault(if_index, net_luid)
+        kept = {
+            if_index: net_luid
+            for if_index, net_luid in self._net_luid_of.items()
+            if net_luid in records
+            and _is_same(before.get(if_index), self._links.get(if_index))
+        }
+        if store_first:
+            found = self._found({})
+            taken = set(found.values())
+            for if_index, net_luid in kept.items():
+                if net_luid not in taken:
+                    found.setdefault(if_index, net_luid)
+        else:
+            found = kept | self._found(kept)
         self._net_luid_of = found
         self._link_of = {
             net_luid: if_index for if_index, net_luid in found.items()
+        }
+
+    def _found(self, known: Mapping[int, int]) -> dict[int, int]:
+        """NET_LUIDs of links that are recognised, but for those known."""
+        if self._compartment is None:
+            return {}
+        taken = set(known.values())
+        matches = recognise(
+            [each for i, each in self._links.items() if i not in known],
+            [
+                each
+                for each in self.view.records.values()
+                if each.provider == PROVIDER_NAME
+                and each.net_luid not in taken
+            ],
+            self._compartment,
+        )
+        return {
+            match.link.if_index: match.record.net_luid
+            for match in matches
+            if match.record is not None
         }
 
     def _row_of_identity(self, net_luid: int) -> Row:
@@ -296,7 +312,7 @@ class Observer:
                 steps.append((if_index, link))
         if anew:
             known = self._net_luid_of
-            self._recognise(links)
+            self._recognise(links, store_first=False)
             # One that is gone was what it was to the end.
             for if_index in known.keys() - self._links.keys():
                 self._net_luid_of[if_index] = known[if_index]
@@ -323,7 +339,7 @@ class Observer:
             return []
         rows = {each: self._row_of_identity(each) for each in before}
         self.view.records = found
-        self._recognise(self._links)
+        self._recognise(self._links, store_first=True)
         return list(self._compare(before, rows))
 
     def _compare(
@@ -354,3 +370,13 @@ def _decoded(links: LinuxLinks, kinds: list[tuple[int, int]]) -> _Told:
             link = replace(link, link_speed=speed)
         told.append((if_index, link))
     return told[::-1]
+
+
+def _is_same(before: LinuxLink | None, now: LinuxLink | None) -> bool:
+    """Whether a link is the one that had its ifIndex before."""
+    return (
+        before is not None
+        and now is not None
+        and (before.kind, before.address, before.permanent_address)
+        == (now.kind, now.address, now.permanent_address)
+    )
