@@ -1145,10 +1145,51 @@ def test_anybody_may_notify(
     server: Any, database: str, store: Callable[..., PostgresqlStore]
 ) -> None:
     """What others say on the channel is not told on."""
-    listening = store().changes(timeout=1)
-    for payload in ("x", "[1]", "{}", '""'):
-        sql(server, database, f"NOTIFY ndisbridge_identities, '{payload}'")
+    one = store()
+    listening, watch = one.changes(timeout=1), one.watch()
+    for payload in (
+        "x",
+        "[1]",
+        "{}",
+        '""',
+        "[" * 7000,
+        '["a", 1, null, {}, "made"]',
+        '["a", "", "", "k", ["made"]]',
+        '["a", "", "", "k", "lost"]',
+        '["a", "", "", "k", "made", ""]',
+    ):
+        sql(
+            server,
+            database,
+            "SELECT pg_notify('ndisbridge_identities', %s)",
+            payload,
+        )
     assert list(listening) == []
+    assert watch.read() == []
+    watch.close()
+
+
+def test_told_with_the_answer_of_the_server(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes with another answer is told at once, not 30 s later."""
+    watch = store().watch()
+    execute = watch._connection.execute
+
+    def executing(*args: Any) -> Any:
+        payload = '["b", "", "p", "k", "made"]'
+        sql(server, database, f"NOTIFY ndisbridge_identities, '{payload}'")
+        return execute(*args)
+
+    monkeypatch.setattr(watch._connection, "execute", executing)
+    watch._asked -= watch.period
+    assert [(each.kind, each.key) for each in watch.read()] == [
+        ("created", "k")
+    ]
+    watch.close()
 
 
 def test_error_that_is_seen_at_once(
