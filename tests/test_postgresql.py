@@ -623,6 +623,9 @@ def test_other_defaults(
             search_path="evil, pg_catalog",
             statement_timeout="0",
             lock_timeout="0",
+            standard_conforming_strings="off",
+            array_nulls="off",
+            quote_all_identifiers="on",
             idle_in_transaction_session_timeout="0",
             synchronous_commit="off",
         ):
@@ -639,6 +642,7 @@ def test_other_defaults(
                 assert found == (value,), name
             assert len(one.lease_blocks(TUNNEL, 0, 4095, 3)) == 3
             one.retain([(TUNNEL, [(0, b"\1" + bytes(511))])], [])
+            retaining(one, record_of("\\k", 1))()
             assert one.check() == []
     finally:
         sql(server, database, "DROP SCHEMA evil CASCADE")

@@ -73,6 +73,10 @@ _FIXED = {
     "search_path": "pg_catalog,ndisbridge,pg_temp",
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
+    # How values are written, and what the server says of its indexes.
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "quote_all_identifiers": "off",
 }
 #: What the options of a URL may have otherwise.
 _PREFERRED = {
