@@ -1600,6 +1600,41 @@ def test_transaction_that_is_begun_again_for_all(
     assert one.check() == []
 
 
+@pytest.mark.usefixtures("patient")
+def test_leader_that_fails_when_it_is_begun_again(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is wrong with its own part is no matter of the others."""
+    one, two = store(), store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    two.lease_blocks(TUNNEL, 1, 1, 1)
+    save, lost = one._save_share, []
+
+    def losing() -> None:
+        if not lost:
+            lost.append(True)
+            one._db.close()
+            # Somebody is faster than the next connection.
+            retaining(two, record_of("k0", 4096))()
+        save()
+
+    monkeypatch.setattr(one, "_save_share", losing)
+    threads = Threads()
+    with locked(server, database):
+        threads.start(0, retaining(one, record_of("k0", 0)))
+        wait_for(lambda: one._group._leader is not None)
+        for i in range(1, 5):
+            threads.start(i, retaining(one, record_of(f"k{i}", i)))
+        wait_for(lambda: waiting(one) == 4)
+    results = threads.join()
+    assert type(results.pop(0)) is persistence.IdentityExistsError
+    assert results == dict.fromkeys(range(1, 5))
+    assert one.check() == []
+
+
 def test_busy_in_a_group(
     server: Any,
     database: str,
