@@ -687,6 +687,7 @@ def test_pooler_that_drops_options(
             "search_path": "pg_catalog,ndisbridge,pg_temp",
         }.items():
             assert made._db.execute(f"SHOW {name}").fetchone() == (value,)
+        assert made._db.lock_timeout == 7
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
@@ -1442,7 +1443,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "60s")
     monkeypatch.setitem(_pg_link._PREFERRED, "statement_timeout", "60s")
     monkeypatch.setattr(_pg_link.Connection, "patience", 90.0)
-    monkeypatch.setattr(_pg_sessions, "LOCK_TIMEOUT", 60)
 
 
 def counting(store: PostgresqlStore) -> list[int]:
@@ -1643,7 +1643,6 @@ def test_busy_in_a_group(
 ) -> None:
     """Each thread waits as long as it was told to, whoever leads."""
     monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "1s")
-    monkeypatch.setattr(_pg_sessions, "LOCK_TIMEOUT", 1)
     one = store()
     one.lease_blocks(TUNNEL, 0, 0, 1)
 
@@ -1667,6 +1666,79 @@ def test_busy_in_a_group(
     retaining(one, record_of("k", 50))()
     found = one._db.execute("SHOW lock_timeout").fetchone()
     assert found == ("1s",)
+
+
+def test_busy_page_in_a_group(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A lock that several want is waited for once, and not by each."""
+    monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "1s")
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 1, 2)
+    retaining(one, record_of("there", 4096))()
+    threads, start = Threads(), time.monotonic()
+    with psycopg.connect(server.url(database)) as other:
+        other.execute("SELECT FROM ndisbridge.pages FOR UPDATE")
+        with locked(server, database):
+            threads.start("free", retaining(one, record_of("free", 0)))
+            wait_for(lambda: one._group._leader is not None)
+            for i in range(1, 13):
+                record = record_of(f"k{i}", 4096 + i)
+                threads.start(i, retaining(one, record))
+            wait_for(lambda: waiting(one) == 12)
+        results = threads.join()
+    # One after another they would wait 13 s.
+    assert time.monotonic() - start < 8
+    assert results.pop("free") is None
+    assert {type(each) for each in results.values()} == {
+        persistence.StoreBusyError
+    }
+    assert {each.key for each in one.identities()} == {"there", "free"}
+    assert one.check() == []
+
+
+@pytest.mark.usefixtures("patient")
+def test_hosts_that_lock_pages_in_other_orders(
+    server: Any,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A group locks pages as they come; nobody fails of the deadlock."""
+    one, two = store("a"), store("b")
+    one.lease_blocks(TUNNEL, 0, 1, 2)
+    bits = {i: (1 << i).to_bytes(512, "little") for i in range(4)}
+    for mask in bits.values():
+        one.retain([(TUNNEL, [(0, mask), (1, mask)])], ())
+    release, has_one = one._release_sets, threading.Event()
+
+    def releasing(sets: Any, released: Any) -> None:
+        release(sets, released)
+        if not has_one.is_set():
+            has_one.set()
+            # Two has page 0, and waits for page 1.
+            waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
+            wait_for(lambda: sql(server, "postgres", waits))
+
+    monkeypatch.setattr(one, "_release_sets", releasing)
+    threads = Threads()
+    with locked(server, "postgres"):
+        for block in (1, 0):
+            threads.start(
+                block,
+                lambda b=block: one.release([(TUNNEL, [(b, bits[b])])], ()),
+            )
+            wait_for(lambda: one._group._leader is not None)
+        wait_for(lambda: waiting(one) == 1)
+    assert has_one.wait(20)
+    threads.start(
+        "both",
+        lambda: two.release([(TUNNEL, [(0, bits[2]), (1, bits[2])])], ()),
+    )
+    assert threads.join() == {1: None, 0: None, "both": None}
+    assert one.check() == []
 
 
 def test_many_threads_and_kill(url: Callable[..., str]) -> None:

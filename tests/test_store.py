@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import errno
 import fcntl
 import itertools
 import os
+import pickle
 import re
 import resource
 import shutil
@@ -1756,6 +1758,20 @@ def test_threads_share_a_commit(
         *(record.key for record in records.values()),
     }
     assert store.check() == []
+
+
+def test_errors_are_copied() -> None:
+    """Each thread of a group has its own; processes send them."""
+    record = record_of("k", 1)
+    for error in (
+        persistence.IdentityExistsError("it is there", "a.db", record),
+        persistence.IdentityInUseError("in use", "a.db"),
+        persistence.StoreBusyError("busy", "a.db"),
+    ):
+        for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+            assert type(other) is type(error)
+            assert str(other) == str(error)
+            assert other.__dict__ == error.__dict__
 
 
 def test_threads_release_together(
