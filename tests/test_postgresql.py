@@ -1341,6 +1341,21 @@ def test_read_only(store: Callable[..., PostgresqlStore]) -> None:
     assert one.find("", "", "") is None
 
 
+def test_reader_that_is_there_before_its_host(
+    store: Callable[..., PostgresqlStore],
+) -> None:
+    """It finds what its host makes later, and does not evict the living."""
+    store("b")
+    reader = store(read_only=True)
+    assert reader.identities() == []
+    one = store()
+    with pytest.raises(persistence.StoreBusyError, match="alive"):
+        reader.evict("a")
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    retaining(one, record_of("k", 1))()
+    assert [each.key for each in reader.identities()] == ["k"]
+
+
 def test_inside_of_a_transaction(
     store: Callable[..., PostgresqlStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,14 +100,26 @@ class PostgresqlSessions(PostgresqlRoot):
         A reader has no session.  It sees who is alive on this host by the
         lock file; if it may not, it judges nobody.
         """
-        for (number,) in self._rows(
-            "SELECT id FROM hosts WHERE name = %s", self.host
-        ):
-            self._host_id = number
+        self._find_host()
         with contextlib.suppress(StorePermissionError):
             self._liveness = HostLock.to_look(
                 self.path, self._store_id, self.host
             )
+
+    def _find_host(self) -> None:
+        for (number,) in self._rows(
+            "SELECT id FROM hosts WHERE name = %s", self.host
+        ):
+            self._host_id = number
+
+    def _reading(self, work: Callable[[], _T]) -> _T:
+        def once() -> _T:
+            if not self._host_id:
+                # A reader may be there before its host's first session.
+                self._find_host()
+            return work()
+
+        return super()._reading(once)
 
     def _begin_session(self) -> None:
         self._liveness = HostLock.open(self.path, self._store_id, self.host)
