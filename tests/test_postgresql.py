@@ -1162,6 +1162,7 @@ def test_anybody_may_notify(
         '["a", "", "", "k", ["made"]]',
         '["a", "", "", "k", "lost"]',
         '["a", "", "", "k", "made", ""]',
+        r'["a", "", "", "\ud800", "made"]',
     ):
         sql(
             server,
@@ -1172,6 +1173,45 @@ def test_anybody_may_notify(
     assert list(listening) == []
     assert watch.read() == []
     watch.close()
+
+
+def test_many_changes_are_looked_up_together(
+    store: Callable[..., PostgresqlStore],
+) -> None:
+    """A batch is told with its records, and asked for in few queries."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    watch, asked = one.watch(), []
+    find = watch._find
+
+    def counting(keys: Any) -> Any:
+        asked.append(len(keys))
+        return find(keys)
+
+    watch._find = counting
+    records = [record_of(f"{i}\0\\", i) for i in range(250)]
+    bits = ((1 << 250) - 1).to_bytes(512, "little")
+    one.retain([(TUNNEL, [(0, bits)])], records)
+    one.update(records[0].net_luid, alias="changed")
+    one.release([(TUNNEL, [(0, b"\2" + bytes(511))])], [records[1]])
+    told: list[Any] = []
+
+    def all_told() -> bool:
+        told.extend(watch.read())
+        return len(told) >= 252
+
+    wait_for(all_told)
+    watch.close()
+    assert [each.key for each in told[:250]] == [r.key for r in records]
+    assert [each.kind for each in told[-2:]] == ["changed", "released"]
+    assert told[250].record is not None
+    assert told[250].record.alias == "changed"
+    for each, record in zip(told[2:250], records[2:], strict=True):
+        assert each.record is not None
+        assert each.net_luid == each.record.net_luid == record.net_luid
+    assert told[1].record is None
+    assert told[251].record is None
+    assert max(asked) == 100
 
 
 def test_told_with_the_answer_of_the_server(

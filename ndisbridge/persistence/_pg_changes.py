@@ -131,6 +131,9 @@ def read(payload: str) -> IdentityChange | None:
     fields = IdentityChange._fields
     if len(found) != len(fields) or found[-1] not in _KINDS:
         return None
+    # JSON can say what is not valid Unicode, and no key is.
+    if any("\ud800" <= each <= "\udfff" for each in "".join(found)):
+        return None
     return IdentityChange(*found)
 
 
