@@ -1617,6 +1617,40 @@ def test_commit_that_is_lost_for_all(
 
 
 @pytest.mark.usefixtures("patient")
+def test_wait_for_a_replica_that_is_cancelled(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """What is only on this server is not said to be kept."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    cancel = (
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+        "WHERE wait_event = 'SyncRep'"
+    )
+    setting = "ALTER SYSTEM SET synchronous_standby_names = %s"
+    try:
+        sql(server, database, setting.replace("%s", "'nobody'"))
+        sql(server, database, "SELECT pg_reload_conf()")
+        shown = "SHOW synchronous_standby_names"
+        wait_for(lambda: sql(server, database, shown) == [("nobody",)])
+        time.sleep(0.5)  # the server's other processes read it too
+        for call in (
+            retaining(one, record_of("k", 1)),
+            lambda: one.lease_blocks(TUNNEL, 1, 1, 1),
+        ):
+            threads = Threads()
+            threads.start(0, call)
+            wait_for(lambda: sql(server, database, cancel))
+            (error,) = threads.join().values()
+            assert type(error) is ndis.StoreUncertainError
+            assert "replica" in str(error)
+    finally:
+        sql(server, database, setting.replace("%s", "''"))
+        sql(server, database, "SELECT pg_reload_conf()")
+    assert one.check() == []
+
+
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("place", ["_insert_identities", "_save_share"])
 def test_transaction_that_is_begun_again_for_all(
     server: Any,

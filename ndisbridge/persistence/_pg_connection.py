@@ -56,6 +56,8 @@ class PostgresqlConnection(Rules, GroupCommit):
         self._begin_group()
         self._closed = False
         self._connection: Connection | None = None
+        #: What the server has warned of.
+        self._warning = ""
         #: The thread that has the lock is about something.
         self._is_working = False
         #: Those that are told of changes, beside it.
@@ -82,8 +84,13 @@ class PostgresqlConnection(Rules, GroupCommit):
         except BaseException:
             connection.close()
             raise
+        connection.add_notice_handler(self._warned)
         self._connection = connection
         return store_id
+
+    def _warned(self, notice: pg.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            self._warning = notice.message_primary or "?"
 
     def _resume(self) -> None:
         """Make the connection again, and go on with the session."""
@@ -263,6 +270,7 @@ class PostgresqlConnection(Rules, GroupCommit):
         self._commit()
 
     def _commit(self) -> None:
+        self._warning = ""
         try:
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -278,6 +286,17 @@ class PostgresqlConnection(Rules, GroupCommit):
                 "can tell whether the change is kept: look it up",
                 self.path,
             ) from error
+        self._refuse_warning()
+
+    def _refuse_warning(self) -> None:
+        """Somebody has ended the wait for a synchronous replica."""
+        if self._warning:
+            self._drop()
+            raise StoreUncertainError(
+                f"its server has committed and warns ({self._warning}): a "
+                "replica that takes over may not have the change",
+                self.path,
+            )
 
     def _roll_back(self) -> None:
         connection = self._connection

@@ -78,6 +78,8 @@ _FIXED = {
     "standard_conforming_strings": "on",
     "array_nulls": "on",
     "quote_all_identifiers": "off",
+    # A commit that was not waited for is only warned of.
+    "client_min_messages": "warning",
 }
 #: What the options of a URL may have otherwise.
 _PREFERRED = {
