@@ -623,6 +623,9 @@ def test_other_defaults(
             search_path="evil, pg_catalog",
             statement_timeout="0",
             lock_timeout="0",
+            standard_conforming_strings="off",
+            array_nulls="off",
+            quote_all_identifiers="on",
             idle_in_transaction_session_timeout="0",
             synchronous_commit="off",
         ):
@@ -639,6 +642,7 @@ def test_other_defaults(
                 assert found == (value,), name
             assert len(one.lease_blocks(TUNNEL, 0, 4095, 3)) == 3
             one.retain([(TUNNEL, [(0, b"\1" + bytes(511))])], [])
+            retaining(one, record_of("\\k", 1))()
             assert one.check() == []
     finally:
         sql(server, database, "DROP SCHEMA evil CASCADE")
@@ -683,6 +687,7 @@ def test_pooler_that_drops_options(
             "search_path": "pg_catalog,ndisbridge,pg_temp",
         }.items():
             assert made._db.execute(f"SHOW {name}").fetchone() == (value,)
+        assert made._db.lock_timeout == 7
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
@@ -1145,10 +1150,91 @@ def test_anybody_may_notify(
     server: Any, database: str, store: Callable[..., PostgresqlStore]
 ) -> None:
     """What others say on the channel is not told on."""
-    listening = store().changes(timeout=1)
-    for payload in ("x", "[1]", "{}", '""'):
-        sql(server, database, f"NOTIFY ndisbridge_identities, '{payload}'")
+    one = store()
+    listening, watch = one.changes(timeout=1), one.watch()
+    for payload in (
+        "x",
+        "[1]",
+        "{}",
+        '""',
+        "[" * 7000,
+        '["a", 1, null, {}, "made"]',
+        '["a", "", "", "k", ["made"]]',
+        '["a", "", "", "k", "lost"]',
+        '["a", "", "", "k", "made", ""]',
+        r'["a", "", "", "\ud800", "made"]',
+    ):
+        sql(
+            server,
+            database,
+            "SELECT pg_notify('ndisbridge_identities', %s)",
+            payload,
+        )
     assert list(listening) == []
+    assert watch.read() == []
+    watch.close()
+
+
+def test_many_changes_are_looked_up_together(
+    store: Callable[..., PostgresqlStore],
+) -> None:
+    """A batch is told with its records, and asked for in few queries."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    watch, asked = one.watch(), []
+    find = watch._find
+
+    def counting(keys: Any) -> Any:
+        asked.append(len(keys))
+        return find(keys)
+
+    watch._find = counting
+    records = [record_of(f"{i}\0\\", i) for i in range(250)]
+    bits = ((1 << 250) - 1).to_bytes(512, "little")
+    one.retain([(TUNNEL, [(0, bits)])], records)
+    one.update(records[0].net_luid, alias="changed")
+    one.release([(TUNNEL, [(0, b"\2" + bytes(511))])], [records[1]])
+    told: list[Any] = []
+
+    def all_told() -> bool:
+        told.extend(watch.read())
+        return len(told) >= 252
+
+    wait_for(all_told)
+    watch.close()
+    assert [each.key for each in told[:250]] == [r.key for r in records]
+    assert [each.kind for each in told[-2:]] == ["changed", "released"]
+    assert told[250].record is not None
+    assert told[250].record.alias == "changed"
+    for each, record in zip(told[2:250], records[2:], strict=True):
+        assert each.record is not None
+        assert each.net_luid == each.record.net_luid == record.net_luid
+    assert told[1].record is None
+    assert told[251].record is None
+    assert max(asked) == 100
+
+
+def test_told_with_the_answer_of_the_server(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes with another answer is told at once, not 30 s later."""
+    watch = store().watch()
+    execute = watch._connection.execute
+
+    def executing(*args: Any) -> Any:
+        payload = '["b", "", "p", "k", "made"]'
+        sql(server, database, f"NOTIFY ndisbridge_identities, '{payload}'")
+        return execute(*args)
+
+    monkeypatch.setattr(watch._connection, "execute", executing)
+    watch._asked -= watch.period
+    assert [(each.kind, each.key) for each in watch.read()] == [
+        ("created", "k")
+    ]
+    watch.close()
 
 
 def test_error_that_is_seen_at_once(
@@ -1295,6 +1381,21 @@ def test_read_only(store: Callable[..., PostgresqlStore]) -> None:
     assert one.find("", "", "") is None
 
 
+def test_reader_that_is_there_before_its_host(
+    store: Callable[..., PostgresqlStore],
+) -> None:
+    """It finds what its host makes later, and does not evict the living."""
+    store("b")
+    reader = store(read_only=True)
+    assert reader.identities() == []
+    one = store()
+    with pytest.raises(persistence.StoreBusyError, match="alive"):
+        reader.evict("a")
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    retaining(one, record_of("k", 1))()
+    assert [each.key for each in reader.identities()] == ["k"]
+
+
 def test_inside_of_a_transaction(
     store: Callable[..., PostgresqlStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1397,7 +1498,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "60s")
     monkeypatch.setitem(_pg_link._PREFERRED, "statement_timeout", "60s")
     monkeypatch.setattr(_pg_link.Connection, "patience", 90.0)
-    monkeypatch.setattr(_pg_sessions, "LOCK_TIMEOUT", 60)
 
 
 def counting(store: PostgresqlStore) -> list[int]:
@@ -1517,6 +1617,40 @@ def test_commit_that_is_lost_for_all(
 
 
 @pytest.mark.usefixtures("patient")
+def test_wait_for_a_replica_that_is_cancelled(
+    server: Any, database: str, store: Callable[..., PostgresqlStore]
+) -> None:
+    """What is only on this server is not said to be kept."""
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    cancel = (
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+        "WHERE wait_event = 'SyncRep'"
+    )
+    setting = "ALTER SYSTEM SET synchronous_standby_names = %s"
+    try:
+        sql(server, database, setting.replace("%s", "'nobody'"))
+        sql(server, database, "SELECT pg_reload_conf()")
+        shown = "SHOW synchronous_standby_names"
+        wait_for(lambda: sql(server, database, shown) == [("nobody",)])
+        time.sleep(0.5)  # the server's other processes read it too
+        for call in (
+            retaining(one, record_of("k", 1)),
+            lambda: one.lease_blocks(TUNNEL, 1, 1, 1),
+        ):
+            threads = Threads()
+            threads.start(0, call)
+            wait_for(lambda: sql(server, database, cancel))
+            (error,) = threads.join().values()
+            assert type(error) is ndis.StoreUncertainError
+            assert "replica" in str(error)
+    finally:
+        sql(server, database, setting.replace("%s", "''"))
+        sql(server, database, "SELECT pg_reload_conf()")
+    assert one.check() == []
+
+
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("place", ["_insert_identities", "_save_share"])
 def test_transaction_that_is_begun_again_for_all(
     server: Any,
@@ -1555,6 +1689,41 @@ def test_transaction_that_is_begun_again_for_all(
     assert one.check() == []
 
 
+@pytest.mark.usefixtures("patient")
+def test_leader_that_fails_when_it_is_begun_again(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is wrong with its own part is no matter of the others."""
+    one, two = store(), store()
+    one.lease_blocks(TUNNEL, 0, 0, 1)
+    two.lease_blocks(TUNNEL, 1, 1, 1)
+    save, lost = one._save_share, []
+
+    def losing() -> None:
+        if not lost:
+            lost.append(True)
+            one._db.close()
+            # Somebody is faster than the next connection.
+            retaining(two, record_of("k0", 4096))()
+        save()
+
+    monkeypatch.setattr(one, "_save_share", losing)
+    threads = Threads()
+    with locked(server, database):
+        threads.start(0, retaining(one, record_of("k0", 0)))
+        wait_for(lambda: one._group._leader is not None)
+        for i in range(1, 5):
+            threads.start(i, retaining(one, record_of(f"k{i}", i)))
+        wait_for(lambda: waiting(one) == 4)
+    results = threads.join()
+    assert type(results.pop(0)) is persistence.IdentityExistsError
+    assert results == dict.fromkeys(range(1, 5))
+    assert one.check() == []
+
+
 def test_busy_in_a_group(
     server: Any,
     database: str,
@@ -1563,7 +1732,6 @@ def test_busy_in_a_group(
 ) -> None:
     """Each thread waits as long as it was told to, whoever leads."""
     monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "1s")
-    monkeypatch.setattr(_pg_sessions, "LOCK_TIMEOUT", 1)
     one = store()
     one.lease_blocks(TUNNEL, 0, 0, 1)
 
@@ -1587,6 +1755,79 @@ def test_busy_in_a_group(
     retaining(one, record_of("k", 50))()
     found = one._db.execute("SHOW lock_timeout").fetchone()
     assert found == ("1s",)
+
+
+def test_busy_page_in_a_group(
+    server: Any,
+    database: str,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A lock that several want is waited for once, and not by each."""
+    monkeypatch.setitem(_pg_link._PREFERRED, "lock_timeout", "1s")
+    one = store()
+    one.lease_blocks(TUNNEL, 0, 1, 2)
+    retaining(one, record_of("there", 4096))()
+    threads, start = Threads(), time.monotonic()
+    with psycopg.connect(server.url(database)) as other:
+        other.execute("SELECT FROM ndisbridge.pages FOR UPDATE")
+        with locked(server, database):
+            threads.start("free", retaining(one, record_of("free", 0)))
+            wait_for(lambda: one._group._leader is not None)
+            for i in range(1, 13):
+                record = record_of(f"k{i}", 4096 + i)
+                threads.start(i, retaining(one, record))
+            wait_for(lambda: waiting(one) == 12)
+        results = threads.join()
+    # One after another they would wait 13 s.
+    assert time.monotonic() - start < 8
+    assert results.pop("free") is None
+    assert {type(each) for each in results.values()} == {
+        persistence.StoreBusyError
+    }
+    assert {each.key for each in one.identities()} == {"there", "free"}
+    assert one.check() == []
+
+
+@pytest.mark.usefixtures("patient")
+def test_hosts_that_lock_pages_in_other_orders(
+    server: Any,
+    store: Callable[..., PostgresqlStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A group locks pages as they come; nobody fails of the deadlock."""
+    one, two = store("a"), store("b")
+    one.lease_blocks(TUNNEL, 0, 1, 2)
+    bits = {i: (1 << i).to_bytes(512, "little") for i in range(4)}
+    for mask in bits.values():
+        one.retain([(TUNNEL, [(0, mask), (1, mask)])], ())
+    release, has_one = one._release_sets, threading.Event()
+
+    def releasing(sets: Any, released: Any) -> None:
+        release(sets, released)
+        if not has_one.is_set():
+            has_one.set()
+            # Two has page 0, and waits for page 1.
+            waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
+            wait_for(lambda: sql(server, "postgres", waits))
+
+    monkeypatch.setattr(one, "_release_sets", releasing)
+    threads = Threads()
+    with locked(server, "postgres"):
+        for block in (1, 0):
+            threads.start(
+                block,
+                lambda b=block: one.release([(TUNNEL, [(b, bits[b])])], ()),
+            )
+            wait_for(lambda: one._group._leader is not None)
+        wait_for(lambda: waiting(one) == 1)
+    assert has_one.wait(20)
+    threads.start(
+        "both",
+        lambda: two.release([(TUNNEL, [(0, bits[2]), (1, bits[2])])], ()),
+    )
+    assert threads.join() == {1: None, 0: None, "both": None}
+    assert one.check() == []
 
 
 def test_many_threads_and_kill(url: Callable[..., str]) -> None:

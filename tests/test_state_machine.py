@@ -271,7 +271,13 @@ class Sessions(RuleBasedStateMachine):
             != IndexState.UNLEASED
             for each in self.sessions
         )
-        refused = luid in taken or elsewhere
+        # Released by the other session since the block was leased here: this
+        # one knows when it leases the block anew.
+        unknown = self.count > 1 and (
+            session.real.test_net_luid_index(if_type, index)
+            == IndexState.RETAINED
+        )
+        refused = luid in taken or elsewhere or unknown
         tried(
             "claim",
             lambda: session.real.claim_net_luid_index(if_type, index),

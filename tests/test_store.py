@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import errno
 import fcntl
 import itertools
 import os
+import pickle
 import re
 import resource
 import shutil
@@ -21,6 +23,7 @@ import types
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import apsw
 import pytest
@@ -1756,6 +1759,50 @@ def test_threads_share_a_commit(
         *(record.key for record in records.values()),
     }
     assert store.check() == []
+
+
+def test_busy_store_loses_no_change(
+    store_path: Path,
+    opened: contextlib.ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was found while records could not be read is told next time."""
+    store = open_store(opened, store_path)
+    watch = store.watch()
+    opened.callback(watch.close)
+    store.lease_blocks(TUNNEL, 0, 0, 1)
+    records = watch._records
+
+    def busy(_: object) -> NoReturn:
+        raise persistence.StoreBusyError("busy")
+
+    retaining(store, record_of("a", 1))()
+    monkeypatch.setattr(watch, "_records", busy)
+    with pytest.raises(persistence.StoreBusyError):
+        watch.read()
+    retaining(store, record_of("b", 2))()
+    monkeypatch.setattr(watch, "_records", records)
+    told = watch.read()
+    assert [(each.kind, each.key) for each in told] == [
+        ("created", "a"),
+        ("created", "b"),
+    ]
+    assert all(each.record is not None for each in told)
+    assert watch.read() == []
+
+
+def test_errors_are_copied() -> None:
+    """Each thread of a group has its own; processes send them."""
+    record = record_of("k", 1)
+    for error in (
+        persistence.IdentityExistsError("it is there", "a.db", record),
+        persistence.IdentityInUseError("in use", "a.db"),
+        persistence.StoreBusyError("busy", "a.db"),
+    ):
+        for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+            assert type(other) is type(error)
+            assert str(other) == str(error)
+            assert other.__dict__ == error.__dict__
 
 
 def test_threads_release_together(

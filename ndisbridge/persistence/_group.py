@@ -36,6 +36,7 @@ class Change:
     __slots__ = (
         "durable",
         "error",
+        "is_alone",
         "is_over",
         "outcome",
         "part",
@@ -62,6 +63,8 @@ class Change:
         #: of that: True, an error for all, or None where nothing was done.
         self.taken: list[Change] = []
         self.outcome: StoreError | bool | None = None
+        #: It is about its own part: what fails now is nobody else's.
+        self.is_alone = False
 
     def settle(self, outcome: StoreError | bool) -> None:
         """It ended as its transaction did, if it has not failed alone."""
@@ -215,13 +218,16 @@ class GroupCommit:
             self._commit_together(leader)
             leader.outcome = True
         except StoreError as error:
-            leader.outcome = error
+            if not leader.is_alone:
+                leader.outcome = error
             raise
 
     def _do_together(self, leader: Change) -> None:
         # It is the first, and so needs no savepoint: nobody is lost with it.
         leader.outcome = None
+        leader.is_alone = True
         leader.run([leader.part])
+        leader.is_alone = False
         # If the transaction had to be begun again, there are some already.
         taken = [each for each in leader.taken if not each.is_over]
         while taken or (

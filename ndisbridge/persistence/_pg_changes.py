@@ -22,6 +22,7 @@ from .errors import ServerLostError
 
 #: Seconds between two questions to the server whether it is there.
 _ASK = 30.0
+_KINDS = frozenset(["made", "changed", "released"])
 
 
 class IdentityChange(NamedTuple):
@@ -121,10 +122,17 @@ def read(payload: str) -> IdentityChange | None:
     """None for what somebody else has said: the channel is anybody's."""
     try:
         found = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, list) or not all(
+        isinstance(each, str) for each in found
+    ):
         return None
     fields = IdentityChange._fields
-    if not isinstance(found, list) or len(found) != len(fields):
+    if len(found) != len(fields) or found[-1] not in _KINDS:
+        return None
+    # JSON can say what is not valid Unicode, and no key is.
+    if any("\ud800" <= each <= "\udfff" for each in "".join(found)):
         return None
     return IdentityChange(*found)
 

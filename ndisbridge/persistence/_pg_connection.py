@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import errors as pg
 from psycopg import pq
 
 from . import _pg_schema, _pg_url
@@ -35,6 +36,10 @@ _T = TypeVar("_T")
 
 #: Seconds between an attempt to connect that has failed and the next.
 _PAUSE = 0.2
+#: Seconds that everybody waits for a lock.
+_MOMENT = 0.01
+#: How many deadlocks one call survives.
+_DEADLOCKS = 5
 
 
 class PostgresqlConnection(Rules, GroupCommit):
@@ -51,6 +56,8 @@ class PostgresqlConnection(Rules, GroupCommit):
         self._begin_group()
         self._closed = False
         self._connection: Connection | None = None
+        #: What the server has warned of.
+        self._warning = ""
         #: The thread that has the lock is about something.
         self._is_working = False
         #: Those that are told of changes, beside it.
@@ -77,8 +84,13 @@ class PostgresqlConnection(Rules, GroupCommit):
         except BaseException:
             connection.close()
             raise
+        connection.add_notice_handler(self._warned)
         self._connection = connection
         return store_id
+
+    def _warned(self, notice: pg.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            self._warning = notice.message_primary or "?"
 
     def _resume(self) -> None:
         """Make the connection again, and go on with the session."""
@@ -121,10 +133,12 @@ class PostgresqlConnection(Rules, GroupCommit):
         """
         Do it on a connection that works.  One that has been lost since the
         last time is made again, and the work begun again, once: nothing of
-        it has been committed.
+        it has been committed.  So it is, a few times, after a deadlock:
+        changes that share a transaction lock pages in any order.
         """
         with self._lock, self._errors(), self._alone():
             fresh = self._connection is None
+            deadlocks = 0
             while True:
                 try:
                     if self._connection is None:
@@ -132,6 +146,10 @@ class PostgresqlConnection(Rules, GroupCommit):
                     return work()
                 except SilentError:
                     raise
+                except pg.DeadlockDetected:
+                    deadlocks += 1
+                    if deadlocks > _DEADLOCKS or not self._is_sound():
+                        raise
                 except (psycopg.OperationalError, psycopg.InterfaceError):
                     if self._is_sound() or fresh:
                         raise
@@ -192,19 +210,37 @@ class PostgresqlConnection(Rules, GroupCommit):
             in {pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR}
         )
 
+    def _lock_timeout(self, since: float = 0.0) -> str:
+        """
+        How long a lock is waited for by who has waited since a time; by
+        everybody for a moment.
+        """
+        left = self._db.lock_timeout
+        if left == math.inf:
+            return "0"
+        if since:
+            left = max(_MOMENT, left + since - time.monotonic())
+        return f"{math.ceil(left * 1000)}ms"
+
     def _try(self, changes: list[Change]) -> Exception | None:
-        self._run("SAVEPOINT change")
+        # All wait while one of them waits for a lock.
+        left = self._lock_timeout(min(each.since for each in changes))
+        self._run(f"SAVEPOINT change; SET LOCAL lock_timeout = '{left}'")
         failure = None
         try:
             with self._errors(), self._keeping():
                 changes[0].run([each.part for each in changes])
         except Exception as error:
-            if not self._in_transaction():
-                # The server is lost: what it was is for whoever leads.
+            if not self._in_transaction() or isinstance(
+                error.__cause__, pg.DeadlockDetected
+            ):
+                # The server is lost, or the whole transaction must let go
+                # of what it has locked: that is for whoever leads.
                 raise (error.__cause__ or error) from None
             self._run("ROLLBACK TO change")
             failure = error
-        self._run("RELEASE change")
+        left = self._lock_timeout()
+        self._run(f"RELEASE change; SET LOCAL lock_timeout = '{left}'")
         return failure
 
     @contextlib.contextmanager
@@ -234,6 +270,7 @@ class PostgresqlConnection(Rules, GroupCommit):
         self._commit()
 
     def _commit(self) -> None:
+        self._warning = ""
         try:
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -249,6 +286,17 @@ class PostgresqlConnection(Rules, GroupCommit):
                 "can tell whether the change is kept: look it up",
                 self.path,
             ) from error
+        self._refuse_warning()
+
+    def _refuse_warning(self) -> None:
+        """Somebody has ended the wait for a synchronous replica."""
+        if self._warning:
+            self._drop()
+            raise StoreUncertainError(
+                f"its server has committed and warns ({self._warning}): a "
+                "replica that takes over may not have the change",
+                self.path,
+            )
 
     def _roll_back(self) -> None:
         connection = self._connection

@@ -50,7 +50,7 @@ class PostgresqlEnding(PostgresqlSessions):
                     if row[0] != self.session_id
                 ]
                 for row in gone:
-                    if number == self._host_id and self._is_seen(row):
+                    if host == self.host and self._is_seen(row):
                         raise StoreBusyError(
                             f"{self._info(row)} of this very host is alive: "
                             "end it first",

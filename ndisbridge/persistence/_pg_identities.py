@@ -25,6 +25,9 @@ from .errors import (
 )
 from .records import IdentityRecord
 
+#: Compartment, provider and key.
+Key = tuple[str, str, str]
+
 _COLUMNS = [*_rows.IDENTITY_COLUMNS.split(", "), "host"]
 _OWNER = _COLUMNS.index("owner")
 #: SESSION_COLUMNS of the session in use, then of the owner.
@@ -111,15 +114,25 @@ class PostgresqlIdentities(PostgresqlPages):
             lambda: self._records("true" + where, *given.values())
         )
 
+    def _find_many(self, keys: Sequence[Key]) -> dict[Key, IdentityRecord]:
+        """Those that are there, of these compartments, providers and keys."""
+        found = self._reading(lambda: self._of_keys(keys))
+        return {
+            (each.compartment, each.provider, each.key): each for each in found
+        }
+
+    def _of_keys(self, keys: Sequence[Key]) -> list[IdentityRecord]:
+        return self._records(
+            "(i.compartment, i.provider, i.key) IN (SELECT * FROM "
+            "unnest(%s::text[], %s::text[], %s::text[]))",
+            *([escaped(key[i]) for key in keys] for i in range(3)),
+        )
+
     # -- changing
 
     def _refuse_existing(self, records: Sequence[IdentityRecord]) -> None:
-        for existing in self._records(
-            "(i.compartment, i.provider, i.key) IN (SELECT * FROM "
-            "unnest(%s::text[], %s::text[], %s::text[]))",
-            [escaped(each.compartment) for each in records],
-            [escaped(each.provider) for each in records],
-            [escaped(each.key) for each in records],
+        for existing in self._of_keys(
+            [(each.compartment, each.provider, each.key) for each in records]
         ):
             raise IdentityExistsError(
                 f"{existing.key!r} of {existing.provider!r} has an identity",

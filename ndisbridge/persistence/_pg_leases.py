@@ -99,6 +99,7 @@ class PostgresqlLeases(PostgresqlEnding):
         }
         if self._is_forgotten:
             self._check_session()
+        self._warning = ""
         try:
             with self._one_trip() as db:
                 db.execute("BEGIN")
@@ -117,6 +118,7 @@ class PostgresqlLeases(PostgresqlEnding):
         except BaseException:
             self._drop()  # interrupted, it may be committed
             raise
+        self._refuse_warning()
         self._here = here.fetchall()
         self._check_session()
         leased = {}

@@ -12,6 +12,7 @@ poolers drop that.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import Any, TypeVar
@@ -42,8 +43,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     #: Seconds; inf where the server rightly says nothing.
     patience: float = STATEMENT_TIMEOUT + _GRACE
-    #: As the server has been told.
-    lock_timeout = ""
+    #: Seconds that the server waits for a lock; inf for ever.
+    lock_timeout: float = LOCK_TIMEOUT
 
     def wait(self, gen: PQGen[_T], *args: Any, **options: Any) -> _T:
         deadline = time.monotonic() + self.patience
@@ -73,6 +74,12 @@ _FIXED = {
     "search_path": "pg_catalog,ndisbridge,pg_temp",
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
+    # How values are written, and what the server says of its indexes.
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "quote_all_identifiers": "off",
+    # A commit that was not waited for is only warned of.
+    "client_min_messages": "warning",
 }
 #: What the options of a URL may have otherwise.
 _PREFERRED = {
@@ -117,12 +124,15 @@ def _settings(target: Target, version: int) -> dict[str, str]:
 def _set(connection: Connection, target: Target) -> None:
     """In one round trip, and whatever the search path is until then."""
     settings = _settings(target, connection.info.server_version)
-    connection.lock_timeout = settings["lock_timeout"]
     calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
     connection.execute(
         f"SELECT {calls}".encode(),
         [each for item in settings.items() for each in item],
     )
+    ((milliseconds,),) = connection.execute(
+        b"SELECT setting FROM pg_settings WHERE name = 'lock_timeout'"
+    )
+    connection.lock_timeout = int(milliseconds) / 1000 or math.inf
 
 
 def connect(target: Target) -> Connection:

@@ -21,7 +21,6 @@ from typing import Any, TypeVar
 from ._damage import reading
 from ._group import Change
 from ._liveness import boot_id
-from ._pg_link import LOCK_TIMEOUT
 from ._pg_liveness import HostLock
 from ._pg_root import HOST_BY_ID, HOST_BY_NAME, PostgresqlRoot
 from ._pg_schema import LOCK_SESSION
@@ -57,8 +56,6 @@ HOLDER = (
 )
 
 _WAIT = "SELECT set_config('lock_timeout', %s, true)"
-#: Milliseconds that everybody waits for a lock.
-_LEAST = 10
 
 
 class PostgresqlSessions(PostgresqlRoot):
@@ -103,14 +100,26 @@ class PostgresqlSessions(PostgresqlRoot):
         A reader has no session.  It sees who is alive on this host by the
         lock file; if it may not, it judges nobody.
         """
-        for (number,) in self._rows(
-            "SELECT id FROM hosts WHERE name = %s", self.host
-        ):
-            self._host_id = number
+        self._find_host()
         with contextlib.suppress(StorePermissionError):
             self._liveness = HostLock.to_look(
                 self.path, self._store_id, self.host
             )
+
+    def _find_host(self) -> None:
+        for (number,) in self._rows(
+            "SELECT id FROM hosts WHERE name = %s", self.host
+        ):
+            self._host_id = number
+
+    def _reading(self, work: Callable[[], _T]) -> _T:
+        def once() -> _T:
+            if not self._host_id:
+                # A reader may be there before its host's first session.
+                self._find_host()
+            return work()
+
+        return super()._reading(once)
 
     def _begin_session(self) -> None:
         self._liveness = HostLock.open(self.path, self._store_id, self.host)
@@ -244,11 +253,10 @@ class PostgresqlSessions(PostgresqlRoot):
         with self._one_trip() as db:
             db.execute("BEGIN")
             if since:
-                left = LOCK_TIMEOUT + since - time.monotonic()
-                db.execute(_WAIT, (f"{max(_LEAST, round(left * 1000))}ms",))
+                db.execute(_WAIT, (self._lock_timeout(since),))
             share = db.execute(HOST_BY_ID, (self._host_id,))
             if since:
-                db.execute(_WAIT, (db.lock_timeout,))
+                db.execute(_WAIT, (self._lock_timeout(),))
             here = db.execute(OF_HOST.encode(), (self._host_id,))
         self._take_share(share.fetchall())
         self._here = here.fetchall()

@@ -122,6 +122,8 @@ class SqliteWatch:
         # Nothing of the store itself is written.
         self.connection.execute("PRAGMA temp_store = FILE")
         self._version = self._data_version()
+        #: Found, and not told yet.
+        self._found: list[StoreChange] = []
         self.connection.execute("BEGIN")
         self._root = self._read_root()
         #: Count and sum of what has been seen.
@@ -156,12 +158,15 @@ class SqliteWatch:
         began = time.monotonic()
         with _forks, self._errors():
             found = self._read()
-        if found is None:
-            return []
-        self.period = max(
-            SqliteWatch.period, (time.monotonic() - began) / _SHARE
-        )
-        return self._with_records(found)
+        if found is not None:
+            self.period = max(
+                SqliteWatch.period, (time.monotonic() - began) / _SHARE
+            )
+            self._found += found
+        # What the store is too busy for is told next time.
+        told = self._with_records(self._found)
+        self._found = []
+        return told
 
     def _read(self) -> list[StoreChange] | None:
         # Before the rows: what comes after it is seen next time.

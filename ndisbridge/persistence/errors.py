@@ -5,7 +5,7 @@ What can go wrong with a store.  Messages name the store and the cure.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .records import IdentityRecord, SessionInfo
@@ -112,3 +112,7 @@ class IdentityExistsError(StoreError):
     ) -> None:
         super().__init__(message, store)
         self.existing = existing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # So that it can be copied, and sent to another process.
+        return type(self), (*self.args, "", self.existing), self.__dict__

@@ -236,4 +236,4 @@ class PostgresqlStore(PostgresqlCheck):
     def watch(self) -> PostgresqlWatch:
         """As :meth:`changes`, for a session: it never blocks."""
         self._check_open()
-        return PostgresqlWatch(self._target, self._watches, self.find)
+        return PostgresqlWatch(self._target, self._watches, self._find_many)
