@@ -127,7 +127,9 @@ class CallbackThread:
             for descriptor in waited_on:
                 if descriptor is not None:
                     poll.register(descriptor.number, select.POLLIN)
-            poll.poll()
+            # What is fetched already makes no descriptor readable.
+            left = any(each._stream._ready for each in turn)
+            poll.poll(0 if left else None)
             self._waker.rest()
             for each in turn:
                 each._tell()

@@ -31,6 +31,7 @@ from ndisbridge import (
     LinkTransition,
     NetLuid,
     PublishedFields,
+    _event_thread,
     _native,
     _native_events,
 )
@@ -241,6 +242,41 @@ def test_end_of_a_stream(
         session.events()
 
 
+def test_readers_share_what_comes_at_once(
+    session: ndis.Session, provider: ndis.Provider
+) -> None:
+    """What one has fetched keeps no other waiting."""
+    interface = registered(provider)
+    with session.events(initial=False) as stream:
+        for mtu in range(0, 60, 3):
+            told: list[Event | None] = []
+            readers = [
+                threading.Thread(target=lambda: told.append(stream.get(LONG)))
+                for _ in range(3)
+            ]
+            for reader in readers:
+                reader.start()
+            eventually(lambda: len(stream._waiters) == 3)
+            for i in range(3):
+                interface.publish(mtu=mtu + i)
+            for reader in readers:
+                reader.join(LONG / 2)
+                assert not reader.is_alive()
+            assert None not in told
+
+
+def test_long_timeouts(session: ndis.Session, provider: ndis.Provider) -> None:
+    """Also those that poll() cannot count."""
+    with session.events() as stream:
+        for timeout in (1e12, float("inf")):
+            soon = threading.Timer(0.05, registered, (provider,))
+            soon.start()
+            assert stream.get(timeout) is not None
+            soon.join()
+        with pytest.raises(ValueError, match="number"):
+            stream.get(float("nan"))
+
+
 def test_get_is_interrupted(session: ndis.Session) -> None:
     """A signal handler runs while get() waits, and may raise."""
 
@@ -353,6 +389,25 @@ def test_slow_callback(session: ndis.Session, provider: ndis.Provider) -> None:
         go_on.set()
         eventually(lambda: len(seen) + sum(e.missed for e in seen) == 1000)
         assert subscription.missed == sum(e.missed for e in seen) > 0
+
+
+def test_callback_is_told_what_is_fetched(
+    session: ndis.Session, provider: ndis.Provider
+) -> None:
+    """Nothing waits for the next event because a turn has ended."""
+    interface = registered(provider)
+    seen: list[Event] = []
+
+    def callback(event: Event) -> None:
+        seen.append(event)
+        if len(seen) == 1:
+            # The first of a turn; the others are fetched at once.
+            for mtu in range(_event_thread._IN_A_TURN):
+                interface.publish(mtu=mtu)
+
+    with session.subscribe(callback, initial=False):
+        interface.publish(mtu=1500)
+        eventually(lambda: len(seen) == 1 + _event_thread._IN_A_TURN)
 
 
 def test_closing_from_inside(
