@@ -963,7 +963,11 @@ class Session:
             initial=initial, capacity=capacity, identities=identities
         )
         subscription = Subscription(self._event_thread, callback, stream)
-        self._event_thread.add(subscription)
+        try:
+            self._event_thread.add(subscription)
+        except BaseException:
+            stream.close()
+            raise
         return subscription
 
     @property

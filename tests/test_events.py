@@ -410,6 +410,30 @@ def test_callback_is_told_what_is_fetched(
         eventually(lambda: len(seen) == 1 + _event_thread._IN_A_TURN)
 
 
+def test_no_thread_is_left(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who cannot be served is told so; nobody after him suffers."""
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with ndis.Session(store_path) as session:
+        provider = session.register_provider("p")
+        for identities in (True, False):
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", fail)
+                with pytest.raises(RuntimeError, match="start"):
+                    session.subscribe(print, identities=identities)
+        seen: list[Event] = []
+        with session.subscribe(seen.append):
+            interface = registered(provider)
+            provider.identity("k", ETHERNET)
+            eventually(lambda: kinds(seen) == ["ADD", "IDENTITY"])
+            interface.deregister()
+        eventually(lambda: threads() == set())
+
+
 def test_closing_from_inside(
     session: ndis.Session, provider: ndis.Provider
 ) -> None:
@@ -765,6 +789,28 @@ def test_many_identities(store_path: Path) -> None:
             assert event.record is not None
             told.append(event)
         assert len(told) + small.missed == 500
+
+
+def test_a_look_at_a_busy_store(store_path: Path) -> None:
+    """What a look has found is told once the records can be read."""
+    with ndis.Session(store_path) as session:
+        watch: Any = session.store.watch()  # type: ignore[attr-defined]
+        look_up = watch._records
+        try:
+            session.register_provider("p").identity("k", ETHERNET)
+
+            def busy(net_luids: object) -> None:
+                watch._records = look_up
+                raise StoreBusyError("busy", store_path)
+
+            watch._records = busy
+            with pytest.raises(StoreBusyError):
+                watch.read()
+            (change,) = watch.read()
+            assert change.kind == "created" and change.record.key == "k"
+            assert watch.read() == []
+        finally:
+            watch.close()
 
 
 def test_a_look_at_a_store(store_path: Path) -> None:

@@ -106,6 +106,8 @@ class SqliteWatch:
         self._path = path
         self._records = records
         self._open_ones = open_ones
+        #: Seen, but not told yet: the store may be busy.
+        self._untold: list[StoreChange] = []
         with _forks, self._errors():
             self.connection = _schema.connect(
                 path, apsw.SQLITE_OPEN_READWRITE, timeout_ms
@@ -156,12 +158,14 @@ class SqliteWatch:
         began = time.monotonic()
         with _forks, self._errors():
             found = self._read()
-        if found is None:
-            return []
-        self.period = max(
-            SqliteWatch.period, (time.monotonic() - began) / _SHARE
-        )
-        return self._with_records(found)
+        if found is not None:
+            self.period = max(
+                SqliteWatch.period, (time.monotonic() - began) / _SHARE
+            )
+            self._untold += found
+        told = self._with_records(self._untold)
+        self._untold = []
+        return told
 
     def _read(self) -> list[StoreChange] | None:
         # Before the rows: what comes after it is seen next time.
