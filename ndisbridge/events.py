@@ -27,7 +27,7 @@ from functools import lru_cache
 from types import TracebackType
 
 from ._native import Core
-from ._native_events import RawEvent, Ring
+from ._native_events import INITIAL, NO_IDENTITIES, RawEvent, Ring
 from .constants import (
     EventKind,
     IdentityChangeKind,
@@ -250,13 +250,14 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
     def __init__(
         self,
         core: Core,
-        changes: dict[int, StoreChange],
+        changes: dict[int, StoreChange] | None,
         capacity: int,
         *,
         initial: bool,
         ended: Callable[[], None] | None = None,
     ) -> None:
-        self._changes = changes
+        # None: of identities nothing is told.
+        self._changes = {} if changes is None else changes
         self._at_end = [] if ended is None else [ended]
         self._pid = os.getpid()
         # For what is between C and the readers; close() goes without it.
@@ -268,7 +269,12 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
         self._waiting: dict[
             asyncio.AbstractEventLoop, set[asyncio.Future[None]]
         ] = {}
-        self._ring = Ring(core, capacity, initial=initial)
+        self._ring = Ring(
+            core,
+            capacity,
+            (INITIAL if initial else 0)
+            | (NO_IDENTITIES if changes is None else 0),
+        )
         self._descriptor: Descriptor | None = None
         try:
             self._descriptor = Descriptor(self._ring.descriptor())

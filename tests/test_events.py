@@ -277,6 +277,35 @@ def test_long_timeouts(session: ndis.Session, provider: ndis.Provider) -> None:
             stream.get(float("nan"))
 
 
+def test_a_handler_that_waits(session: ndis.Session) -> None:
+    """Closing does not wait for what it would have to wake."""
+    inside = threading.Event()
+    told: list[BaseException] = []
+
+    class Waiting:
+        def query_object(self, interface: ndis.Interface, oid: int) -> int:
+            inside.set()
+            try:
+                stream.get()
+            except ndis.InvalidStateError as error:
+                told.append(error)
+            return 0
+
+    stream = session.events(initial=False)
+    provider = session.register_provider("q", Waiting())
+    interface = registered(provider)
+    assert stream.get(LONG) is not None
+    asker = threading.Thread(
+        target=lambda: interface.query(ndis.Oid.GEN_MAXIMUM_FRAME_SIZE)
+    )
+    asker.start()
+    assert inside.wait(LONG)
+    eventually(lambda: stream._waiters)
+    session.close(LONG)
+    asker.join(LONG)
+    assert not asker.is_alive() and len(told) == 1
+
+
 def test_get_is_interrupted(session: ndis.Session) -> None:
     """A signal handler runs while get() waits, and may raise."""
 
@@ -762,6 +791,29 @@ def test_identities_are_watched_while_somebody_wants_it(
             session.events()
     gc.collect()
     assert descriptors() == before
+
+
+def test_identities_are_not_told_who_does_not_want_them(
+    store_path: Path,
+) -> None:
+    """Whoever else wants them; they take no room of his either."""
+    with (
+        ndis.Session(store_path) as session,
+        session.events() as stream,
+        session.events(identities=False, capacity=1) as other,
+    ):
+        provider = session.register_provider("p")
+        registered(provider)
+        provider.identity("k", ETHERNET)
+        assert [
+            e and e.kind.name for e in (stream.get(LONG), stream.get(LONG))
+        ] == [
+            "ADD",
+            "IDENTITY",
+        ]
+        event = other.get(LONG)
+        assert event and event.kind is EventKind.ADD and event.missed == 0
+        assert other.get(0) is None
 
 
 def test_many_identities(store_path: Path) -> None:
