@@ -390,6 +390,9 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
         return self
 
     async def __anext__(self) -> Event:
+        if not self._ready:
+            # A stream that is never empty must not keep the loop for itself.
+            await asyncio.sleep(0)
         if (event := self._next()) is not None:
             return event
         with self._waits():

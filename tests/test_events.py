@@ -561,6 +561,33 @@ def test_async_cancellation(
     assert threads() == set()
 
 
+def test_a_loop_is_shared(
+    session: ndis.Session, provider: ndis.Provider
+) -> None:
+    """Who reads what is there lets other tasks have their turns."""
+    interface = registered(provider)
+
+    async def main() -> None:
+        with session.events(initial=False) as stream:
+            for mtu in range(1000):
+                interface.publish(mtu=mtu)
+            turns = 0
+
+            async def other() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            task = asyncio.create_task(other())
+            for _ in range(1000):
+                assert (await anext(stream)).missed == 0
+            task.cancel()
+            assert turns >= 10
+
+    asyncio.run(main())
+
+
 def test_tasks_and_loops_share_a_stream(
     session: ndis.Session, provider: ndis.Provider
 ) -> None:

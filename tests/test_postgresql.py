@@ -8,6 +8,7 @@ import importlib.util
 import itertools
 import os
 import re
+import select
 import signal
 import socket
 import stat
@@ -31,6 +32,7 @@ from ndisbridge.persistence import (  # noqa: E402
     _pg_liveness,
     _pg_sessions,
     _pg_url,
+    _pg_watch,
     _rows,
     conformance,
 )
@@ -1146,9 +1148,43 @@ def test_anybody_may_notify(
 ) -> None:
     """What others say on the channel is not told on."""
     listening = store().changes(timeout=1)
-    for payload in ("x", "[1]", "{}", '""'):
+    for payload in (
+        "x",
+        "[1]",
+        "{}",
+        '""',
+        "[1, 2, 3, 4, 5]",
+        '["a", "", "p", "k", "eaten"]',
+        "[" * 7000,
+    ):
         sql(server, database, f"NOTIFY ndisbridge_identities, '{payload}'")
     assert list(listening) == []
+
+
+def test_a_change_that_is_told_with_an_answer(
+    session: Callable[..., ndis.Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking whether the server is there holds nothing back."""
+    one = session()
+    provider = one.register_provider("p")
+    watch: Any = one.store.watch()  # type: ignore[attr-defined]
+    ask = _pg_watch.ask
+
+    def ask_late(connection: Any) -> None:
+        provider.identity("k", TUNNEL)
+        ask(connection)
+
+    try:
+        monkeypatch.setattr(_pg_watch, "ask", ask_late)
+        watch._asked = -watch.period
+        deadline = time.monotonic() + 30
+        while not (found := watch.read()) and time.monotonic() < deadline:
+            # Nothing else says that there is something to read.
+            select.select([watch], [], [], 30)
+        assert time.monotonic() < deadline - 5
+        assert [each.key for each in found] == ["k"]
+    finally:
+        watch.close()
 
 
 def test_error_that_is_seen_at_once(

@@ -22,6 +22,7 @@ from .errors import ServerLostError
 
 #: Seconds between two questions to the server whether it is there.
 _ASK = 30.0
+_KINDS = ("made", "changed", "released")
 
 
 class IdentityChange(NamedTuple):
@@ -121,12 +122,15 @@ def read(payload: str) -> IdentityChange | None:
     """None for what somebody else has said: the channel is anybody's."""
     try:
         found = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     fields = IdentityChange._fields
     if not isinstance(found, list) or len(found) != len(fields):
         return None
-    return IdentityChange(*found)
+    if not all(isinstance(each, str) for each in found):
+        return None
+    change = IdentityChange(*found)
+    return change if change.kind in _KINDS else None
 
 
 def ask(connection: Connection) -> None:

@@ -43,14 +43,15 @@ class PostgresqlWatch:
 
     def read(self) -> list[StoreChange]:
         try:
+            # Before: what is told with the answer would be kept until then.
+            if time.monotonic() - self._asked >= self.period:
+                self._asked = time.monotonic()
+                ask(self._connection)
             told = [
                 change
                 for each in self._connection.notifies(timeout=0)
                 if (change := read(each.payload)) is not None
             ]
-            if time.monotonic() - self._asked >= self.period:
-                self._asked = time.monotonic()
-                ask(self._connection)
         except psycopg.Error as error:
             raise lost(error, self._target) from error
         return [self._change(each) for each in told]
