@@ -20,6 +20,7 @@
 struct nb_subscription {
     ndisbridge_subscription handle;
     struct nb_subscription *next;
+    uint32_t flags;
     pthread_cond_t arrived;  /* with `lock`; also closing and the end */
     uint32_t inside;  /* threads in nb_events_next(): they free it */
     bool ended;
@@ -124,7 +125,7 @@ void nb_events_destroy(struct nb_events *events)
 }
 
 struct nb_subscription *nb_events_make(
-    struct nb_events *events, uint32_t capacity)
+    struct nb_events *events, uint32_t capacity, uint32_t flags)
 {
     const struct nb_memory *memory = &events->host->memory;
     struct nb_subscription *made = nb_allocate(memory, sizeof *made);
@@ -133,6 +134,7 @@ struct nb_subscription *nb_events_make(
         return NULL;
     made->descriptor = -1;
     made->capacity = capacity;
+    made->flags = flags;
     made->ring = nb_allocate(memory, capacity * sizeof *made->ring);
     if (made->ring == NULL || !nb_condition_init(&made->arrived)) {
         nb_deallocate(memory, made->ring, capacity * sizeof *made->ring);
@@ -188,7 +190,9 @@ void nb_events_post_held(struct nb_events *events,
     timed.time = nb_now_ms();
     for (struct nb_subscription *each = events->first; each != NULL;
          each = each->next)
-        put(each, &timed, sequence);
+        if (event->kind != NDISBRIDGE_EVENT_IDENTITY
+            || !(each->flags & NDISBRIDGE_SUBSCRIBE_NO_IDENTITIES))
+            put(each, &timed, sequence);
 }
 
 void nb_events_post(struct nb_events *events, const ndisbridge_event *event,
@@ -220,7 +224,6 @@ void nb_events_link(
     struct nb_events *events, struct nb_subscription *subscription)
 {
     pthread_mutex_lock(&events->lock);
-    subscription->handle = ++events->last_handle;
     subscription->next = events->first;
     events->first = subscription;
     nb_fetch_add(&events->subscribers, 1);
@@ -264,22 +267,23 @@ ndisbridge_subscription nb_events_begin_with(struct nb_events *events,
     }
     subscription->count = kept;
     subscription->initial = *initial;
-    handle = subscription->handle;
+    handle = subscription->handle = ++events->last_handle;
     pthread_mutex_unlock(&events->lock);
     return handle;
 }
 
 /* ---- fetching --------------------------------------------------------- */
 
-/* Under `lock`. */
-static struct nb_subscription *find(
+/* Under `lock`: the place in the list, which holds NULL if there is none. */
+static struct nb_subscription **place_of(
     struct nb_events *events, ndisbridge_subscription handle)
 {
-    struct nb_subscription *each = events->first;
+    struct nb_subscription **at = &events->first;
 
-    while (each != NULL && each->handle != handle)
-        each = each->next;
-    return each;
+    /* One without a handle has yet to begin. */
+    while (*at != NULL && ((*at)->handle != handle || handle == 0))
+        at = &(*at)->next;
+    return at;
 }
 
 /* Under `lock`.  *used_up is what the caller frees after it. */
@@ -348,7 +352,7 @@ ndisbridge_status nb_events_next(struct nb_events *events,
 
     *count = 0;
     pthread_mutex_lock(&events->lock);
-    subscription = find(events, handle);
+    subscription = *place_of(events, handle);
     if (subscription == NULL) {
         pthread_mutex_unlock(&events->lock);
         return NDISBRIDGE_STATUS_INVALID_PARAMETER;
@@ -366,7 +370,7 @@ ndisbridge_status nb_events_next(struct nb_events *events,
             pthread_mutex_lock(&events->lock);
         }
     }
-    if (!has_events(subscription) && !events->closed)
+    if (!has_events(subscription) && !events->closed && !subscription->ended)
         set_readable(subscription, false);
     last = --subscription->inside == 0 && subscription->ended;
     pthread_mutex_unlock(&events->lock);
@@ -384,7 +388,7 @@ ndisbridge_status nb_events_descriptor(struct nb_events *events,
     ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
 
     pthread_mutex_lock(&events->lock);
-    subscription = find(events, handle);
+    subscription = *place_of(events, handle);
     if (subscription == NULL) {
         status = NDISBRIDGE_STATUS_INVALID_PARAMETER;
     } else if (subscription->descriptor < 0) {
@@ -411,9 +415,7 @@ ndisbridge_status nb_events_end(
     bool last = false;
 
     pthread_mutex_lock(&events->lock);
-    at = &events->first;
-    while (*at != NULL && (*at)->handle != handle)
-        at = &(*at)->next;
+    at = place_of(events, handle);
     subscription = *at;
     if (subscription != NULL) {
         *at = subscription->next;
@@ -436,8 +438,11 @@ void nb_events_closing(struct nb_events *events)
 {
     pthread_mutex_lock(&events->lock);
     for (struct nb_subscription *each = events->first; each != NULL;
-         each = each->next)
+         each = each->next) {
+        /* Until somebody fetches and finds nothing. */
+        set_readable(each, true);
         pthread_cond_broadcast(&each->arrived);
+    }
     pthread_mutex_unlock(&events->lock);
 }
 

@@ -82,11 +82,11 @@ void nb_events_post(struct nb_events *events, const ndisbridge_event *event,
 enum ndisbridge_link_transition nb_link_transition(
     uint32_t before, uint32_t after);
 
-/* Makes a subscription; links it, so that events come into it; gives it the
+/* Makes a subscription, of NDISBRIDGE_SUBSCRIBE_* flags; links it, so that events come into it; gives it the
  * first ones, whose memory it takes over, and its handle to the caller.  The
  * latter two in one turn of the table's `writer`. */
 struct nb_subscription *nb_events_make(
-    struct nb_events *events, uint32_t capacity);
+    struct nb_events *events, uint32_t capacity, uint32_t flags);
 void nb_events_link(
     struct nb_events *events, struct nb_subscription *subscription);
 ndisbridge_subscription nb_events_begin_with(struct nb_events *events,

@@ -104,8 +104,10 @@ ndisbridge_status ndisbridge_subscribe(ndisbridge_session *session,
     NB_SESSION_ENTER(session);
     NB_REQUIRE(subscription != NULL && capacity > 0
         && capacity <= NDISBRIDGE_SUBSCRIPTION_CAPACITY_MAX
-        && !(flags & ~(uint32_t)NDISBRIDGE_SUBSCRIBE_INITIAL));
-    made = nb_events_make(&session->events, capacity);
+        && !(flags
+            & ~(uint32_t)(NDISBRIDGE_SUBSCRIBE_INITIAL
+                | NDISBRIDGE_SUBSCRIBE_NO_IDENTITIES)));
+    made = nb_events_make(&session->events, capacity, flags);
     if (made == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
     status = begin(session, made, flags, &handle);

@@ -96,13 +96,14 @@ class CallbackThread:
         with self._lock:
             if self._waker is None:
                 self._waker = Waker()
-            self._subscriptions.append(subscription)
             if not self._running:
-                self._running = True
                 # At exit nothing waits for it: sessions are closed then.
                 threading.Thread(
                     target=self._run, name="ndisbridge-events", daemon=True
                 ).start()
+                # Only then: there may be no thread to be had.
+                self._running = True
+            self._subscriptions.append(subscription)
         self.wake()
 
     def wake(self) -> None:
@@ -127,7 +128,9 @@ class CallbackThread:
             for descriptor in waited_on:
                 if descriptor is not None:
                     poll.register(descriptor.number, select.POLLIN)
-            poll.poll()
+            # What is fetched already makes no descriptor readable.
+            left = any(each._stream._ready for each in turn)
+            poll.poll(0 if left else None)
             self._waker.rest()
             for each in turn:
                 each._tell()

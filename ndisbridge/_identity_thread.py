@@ -6,6 +6,7 @@ posts what happens to them to the session's subscribers.
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import threading
@@ -53,7 +54,7 @@ class IdentityThread:
         #: Those that are about to end.
         self._ending: list[_Run] = []
         self._room = 0
-        self._tokens = 0
+        self._tokens = itertools.count(1)
         #: What has been posted, by its token, as long as it can be fetched.
         self.changes: dict[int, StoreChange] = {}
 
@@ -61,13 +62,19 @@ class IdentityThread:
         """Watch the store from now on; pair with :meth:`leave`."""
         with self._lock:
             self._wanted += 1
-            # Some more may be between C and their readers.
-            self._room = max(self._room, 2 * capacity + 1024)
-            if self._run is None and not self._closed:
-                self._run = _Run(self)
-            run = self._run
-        if run is not None:
-            run.ready.wait(_READY)
+        try:
+            with self._lock:
+                # Some more may be between C and their readers.
+                self._room = max(self._room, 2 * capacity + 1024)
+                if self._run is None and not self._closed:
+                    self._run = _Run(self)
+                run = self._run
+            if run is not None:
+                run.ready.wait(_READY)
+        except BaseException:
+            # No thread was to be had, or the wait was interrupted.
+            self.leave()
+            raise
 
     def leave(self) -> None:
         """One less wants it."""
@@ -77,6 +84,9 @@ class IdentityThread:
             self._wanted -= 1
             if self._wanted > 0:
                 return
+            # Nobody is left who could fetch any of it.
+            self.changes.clear()
+            self._room = 0
             if self._run is None:
                 return
             run, self._run = self._run, None
@@ -99,16 +109,17 @@ class IdentityThread:
 
     def post(self, change: StoreChange) -> None:
         """On its thread."""
-        self._tokens += 1
-        self.changes[self._tokens] = change
+        # Beside it one that is about to end may post.
+        token = next(self._tokens)
+        self.changes[token] = change
         # Older ones have been fetched, or lost.
-        self.changes.pop(self._tokens - self._room, None)
+        self.changes.pop(token - self._room, None)
         _native_events.post_identity_event(
             self._core,
             change.net_luid,
             0 if change.record is None else change.record.if_index,
             IdentityChangeKind[change.kind.upper()],
-            self._tokens,
+            token,
         )
 
 

@@ -17,6 +17,9 @@ CAPACITY_MAX = int(lib.NDISBRIDGE_SUBSCRIPTION_CAPACITY_MAX)
 #: Bits of published fields that are counters.
 STATISTICS_FIELDS = int(lib.NDISBRIDGE_PUBLISH_STATISTICS)
 
+INITIAL = int(lib.NDISBRIDGE_SUBSCRIBE_INITIAL)
+NO_IDENTITIES = int(lib.NDISBRIDGE_SUBSCRIBE_NO_IDENTITIES)
+
 _SUCCESS = lib.NDISBRIDGE_STATUS_SUCCESS
 _TIMEOUT = lib.NDISBRIDGE_STATUS_TIMEOUT
 #: The subscription has ended, or its session has.
@@ -35,9 +38,7 @@ RawEvent = tuple[int, int, int, int, int, int, int, int, int, int, int]
 class Ring:
     """One subscription of the core."""
 
-    def __init__(
-        self, core: _native.Core, capacity: int, *, initial: bool
-    ) -> None:
+    def __init__(self, core: _native.Core, capacity: int, flags: int) -> None:
         # What C frees with the session must not go before this does.
         self._core = core
         self._session = core._session
@@ -46,7 +47,7 @@ class Ring:
             self._session,
             out,
             min(max(capacity, 0), CAPACITY_MAX + 1),
-            lib.NDISBRIDGE_SUBSCRIBE_INITIAL if initial else 0,
+            flags,
         )
         _native.check_quiet(status)
         self._handle = out[0]

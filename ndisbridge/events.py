@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import select
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,7 +27,7 @@ from functools import lru_cache
 from types import TracebackType
 
 from ._native import Core
-from ._native_events import RawEvent, Ring
+from ._native_events import INITIAL, NO_IDENTITIES, RawEvent, Ring
 from .constants import (
     EventKind,
     IdentityChangeKind,
@@ -33,7 +35,7 @@ from .constants import (
     IfOperStatus,
     LinkTransition,
 )
-from .exceptions import InvalidStateError
+from .exceptions import ForkedError, InvalidStateError
 from .net_luid import NetLuid
 from .persistence import IdentityRecord, StoreChange
 
@@ -49,6 +51,8 @@ __all__ = [
 #: Events that are fetched from C at once.
 _AT_ONCE = 64
 _IDENTITY = int(EventKind.IDENTITY)
+#: Seconds of one wait at most, which poll() can count.
+_LONGEST = 86400.0
 
 
 class PublishedFields(IntFlag):
@@ -191,7 +195,11 @@ class Descriptor:
         """Until it is readable; signals are handled meanwhile."""
         poll = select.poll()
         poll.register(self.number, select.POLLIN)
-        poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        poll.poll(
+            None
+            if seconds is None
+            else min(max(0.0, seconds), _LONGEST) * 1000
+        )
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         if hasattr(self, "number"):
@@ -244,21 +252,31 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
     def __init__(
         self,
         core: Core,
-        changes: dict[int, StoreChange],
+        changes: dict[int, StoreChange] | None,
         capacity: int,
         *,
         initial: bool,
         ended: Callable[[], None] | None = None,
     ) -> None:
-        self._changes = changes
+        # None: of identities nothing is told.
+        self._changes = {} if changes is None else changes
         self._at_end = [] if ended is None else [ended]
+        self._pid = os.getpid()
+        # For what is between C and the readers; close() goes without it.
+        self._lock = threading.RLock()
         self._ready: deque[Event] = deque()
         self._missed = 0
+        self._waiters: list[None] = []
         self._closed = False
         self._waiting: dict[
             asyncio.AbstractEventLoop, set[asyncio.Future[None]]
         ] = {}
-        self._ring = Ring(core, capacity, initial=initial)
+        self._ring = Ring(
+            core,
+            capacity,
+            (INITIAL if initial else 0)
+            | (NO_IDENTITIES if changes is None else 0),
+        )
         self._descriptor: Descriptor | None = None
         try:
             self._descriptor = Descriptor(self._ring.descriptor())
@@ -295,25 +313,33 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
 
     def _next(self) -> Event | None:
         """One that is there; None if there is none, or it is over."""
-        while True:
-            try:
+        # In a child the lock may be that of a thread which is not there.
+        if os.getpid() != self._pid:
+            raise ForkedError
+        found: list[RawEvent] | None = []
+        with self._lock:
+            if not self._ready and not self._closed:
+                # Who waits is woken by what is left in C, and only by that.
+                found = self._ring.fetch(1 if self._waiters else _AT_ONCE, 0)
+                self._ready.extend(
+                    [_decoded(each, self._changes) for each in found or ()]
+                )
+            if self._ready and not self._closed:
                 event = self._ready.popleft()
-            except IndexError:
-                pass
-            else:
                 self._missed += event.missed
                 return event
-            if self._closed:
-                return None
-            found = self._ring.fetch(_AT_ONCE, 0)
-            if found is None:
-                self._end()
-                return None
-            if not found:
-                return None
-            self._ready.extend(
-                [_decoded(each, self._changes) for each in found]
-            )
+        if found is None:
+            self._end()
+        return None
+
+    @contextlib.contextmanager
+    def _waits(self) -> Iterator[None]:
+        """Around a wait, and the look before it."""
+        self._waiters.append(None)
+        try:
+            yield
+        finally:
+            self._waiters.pop()
 
     def get(self, timeout: float | None = None) -> Event | None:
         """
@@ -328,18 +354,26 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
         Raises:
             InvalidStateError: The stream, or its session, is closed.
             ForkedError: It came through ``fork()``.
+            ValueError: The timeout is not a number.
         """
+        if timeout is not None and math.isnan(timeout):
+            raise ValueError("a timeout is a number of seconds")
         deadline = None if timeout is None else time.monotonic() + timeout
-        while (event := self._next()) is None:
-            if self._closed:
-                raise InvalidStateError("the stream of events is closed")
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return None
-            descriptor = self._descriptor
-            if descriptor is not None:
-                descriptor.wait(left)
-        return event
+        if (event := self._next()) is not None:
+            return event
+        with self._waits():
+            while (event := self._next()) is None:
+                if self._closed:
+                    raise InvalidStateError("the stream of events is closed")
+                left = (
+                    None if deadline is None else deadline - time.monotonic()
+                )
+                if left is not None and left <= 0:
+                    return None
+                descriptor = self._descriptor
+                if descriptor is not None:
+                    descriptor.wait(left)
+            return event
 
     def __iter__(self) -> EventStream:
         return self
@@ -358,13 +392,19 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
         return self
 
     async def __anext__(self) -> Event:
-        while (event := self._next()) is None:
-            if self._closed:
-                raise StopAsyncIteration
-            descriptor = self._descriptor
-            if descriptor is not None:
-                await self._readable(descriptor)
-        return event
+        if not self._ready:
+            # A stream that is never empty must not keep the loop for itself.
+            await asyncio.sleep(0)
+        if (event := self._next()) is not None:
+            return event
+        with self._waits():
+            while (event := self._next()) is None:
+                if self._closed:
+                    raise StopAsyncIteration
+                descriptor = self._descriptor
+                if descriptor is not None:
+                    await self._readable(descriptor)
+            return event
 
     async def _readable(self, descriptor: Descriptor) -> None:
         """A loop has one reader for a descriptor, whoever waits in it."""

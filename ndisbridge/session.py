@@ -918,7 +918,9 @@ class Session:
         2863.
         """
         self._check_process()
-        watched = self._identity_thread if identities else None
+        if not identities:
+            return EventStream(self._core, None, capacity, initial=initial)
+        watched = self._identity_thread
         if watched is None:
             return EventStream(self._core, {}, capacity, initial=initial)
         # Before it begins: what is told of the past does no harm.
@@ -963,7 +965,11 @@ class Session:
             initial=initial, capacity=capacity, identities=identities
         )
         subscription = Subscription(self._event_thread, callback, stream)
-        self._event_thread.add(subscription)
+        try:
+            self._event_thread.add(subscription)
+        except BaseException:
+            stream.close()
+            raise
         return subscription
 
     @property
@@ -978,7 +984,9 @@ class Session:
     def if_stack_last_change(self) -> int:
         """
         When a row of the stack was last added or deleted, likewise
-        (ifStackLastChange).
+        (ifStackLastChange).  An agent that shows the ends of the stack too
+        (:func:`rfc2863.if_stack_rows`) answers the later of this and
+        ``if_table_last_change``.
         """
         return _native_events.if_stack_last_change(self._core)
 

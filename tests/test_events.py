@@ -31,6 +31,7 @@ from ndisbridge import (
     LinkTransition,
     NetLuid,
     PublishedFields,
+    _event_thread,
     _native,
     _native_events,
 )
@@ -242,6 +243,70 @@ def test_end_of_a_stream(
         session.events()
 
 
+def test_readers_share_what_comes_at_once(
+    session: ndis.Session, provider: ndis.Provider
+) -> None:
+    """What one has fetched keeps no other waiting."""
+    interface = registered(provider)
+    with session.events(initial=False) as stream:
+        for mtu in range(0, 60, 3):
+            told: list[Event | None] = []
+            readers = [
+                threading.Thread(target=lambda: told.append(stream.get(LONG)))
+                for _ in range(3)
+            ]
+            for reader in readers:
+                reader.start()
+            eventually(lambda: len(stream._waiters) == 3)
+            for i in range(3):
+                interface.publish(mtu=mtu + i)
+            for reader in readers:
+                reader.join(LONG / 2)
+                assert not reader.is_alive()
+            assert None not in told
+
+
+def test_long_timeouts(session: ndis.Session, provider: ndis.Provider) -> None:
+    """Also those that poll() cannot count."""
+    with session.events() as stream:
+        for timeout in (1e12, float("inf")):
+            soon = threading.Timer(0.05, registered, (provider,))
+            soon.start()
+            assert stream.get(timeout) is not None
+            soon.join()
+        with pytest.raises(ValueError, match="number"):
+            stream.get(float("nan"))
+
+
+def test_a_handler_that_waits(session: ndis.Session) -> None:
+    """Closing does not wait for what it would have to wake."""
+    inside = threading.Event()
+    told: list[BaseException] = []
+
+    class Waiting:
+        def query_object(self, interface: ndis.Interface, oid: int) -> int:
+            inside.set()
+            try:
+                stream.get()
+            except ndis.InvalidStateError as error:
+                told.append(error)
+            return 0
+
+    stream = session.events(initial=False)
+    provider = session.register_provider("q", Waiting())
+    interface = registered(provider)
+    assert stream.get(LONG) is not None
+    asker = threading.Thread(
+        target=lambda: interface.query(ndis.Oid.GEN_MAXIMUM_FRAME_SIZE)
+    )
+    asker.start()
+    assert inside.wait(LONG)
+    eventually(lambda: stream._waiters)
+    session.close(LONG)
+    asker.join(LONG)
+    assert not asker.is_alive() and len(told) == 1
+
+
 def test_get_is_interrupted(session: ndis.Session) -> None:
     """A signal handler runs while get() waits, and may raise."""
 
@@ -356,6 +421,49 @@ def test_slow_callback(session: ndis.Session, provider: ndis.Provider) -> None:
         assert subscription.missed == sum(e.missed for e in seen) > 0
 
 
+def test_callback_is_told_what_is_fetched(
+    session: ndis.Session, provider: ndis.Provider
+) -> None:
+    """Nothing waits for the next event because a turn has ended."""
+    interface = registered(provider)
+    seen: list[Event] = []
+
+    def callback(event: Event) -> None:
+        seen.append(event)
+        if len(seen) == 1:
+            # The first of a turn; the others are fetched at once.
+            for mtu in range(_event_thread._IN_A_TURN):
+                interface.publish(mtu=mtu)
+
+    with session.subscribe(callback, initial=False):
+        interface.publish(mtu=1500)
+        eventually(lambda: len(seen) == 1 + _event_thread._IN_A_TURN)
+
+
+def test_no_thread_is_left(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who cannot be served is told so; nobody after him suffers."""
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with ndis.Session(store_path) as session:
+        provider = session.register_provider("p")
+        for identities in (True, False):
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", fail)
+                with pytest.raises(RuntimeError, match="start"):
+                    session.subscribe(print, identities=identities)
+        seen: list[Event] = []
+        with session.subscribe(seen.append):
+            interface = registered(provider)
+            provider.identity("k", ETHERNET)
+            eventually(lambda: kinds(seen) == ["ADD", "IDENTITY"])
+            interface.deregister()
+        eventually(lambda: threads() == set())
+
+
 def test_closing_from_inside(
     session: ndis.Session, provider: ndis.Provider
 ) -> None:
@@ -452,6 +560,33 @@ def test_async_cancellation(
 
     asyncio.run(main())
     assert threads() == set()
+
+
+def test_a_loop_is_shared(
+    session: ndis.Session, provider: ndis.Provider
+) -> None:
+    """Who reads what is there lets other tasks have their turns."""
+    interface = registered(provider)
+
+    async def main() -> None:
+        with session.events(initial=False) as stream:
+            for mtu in range(1000):
+                interface.publish(mtu=mtu)
+            turns = 0
+
+            async def other() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            task = asyncio.create_task(other())
+            for _ in range(1000):
+                assert (await anext(stream)).missed == 0
+            task.cancel()
+            assert turns >= 10
+
+    asyncio.run(main())
 
 
 def test_tasks_and_loops_share_a_stream(
@@ -686,6 +821,29 @@ def test_identities_are_watched_while_somebody_wants_it(
     assert descriptors() == before
 
 
+def test_identities_are_not_told_who_does_not_want_them(
+    store_path: Path,
+) -> None:
+    """Whoever else wants them; they take no room of his either."""
+    with (
+        ndis.Session(store_path) as session,
+        session.events() as stream,
+        session.events(identities=False, capacity=1) as other,
+    ):
+        provider = session.register_provider("p")
+        registered(provider)
+        provider.identity("k", ETHERNET)
+        assert [
+            e and e.kind.name for e in (stream.get(LONG), stream.get(LONG))
+        ] == [
+            "ADD",
+            "IDENTITY",
+        ]
+        event = other.get(LONG)
+        assert event and event.kind is EventKind.ADD and event.missed == 0
+        assert other.get(0) is None
+
+
 def test_many_identities(store_path: Path) -> None:
     """Each is told once, with its record, as long as there is room."""
     with (
@@ -711,6 +869,28 @@ def test_many_identities(store_path: Path) -> None:
             assert event.record is not None
             told.append(event)
         assert len(told) + small.missed == 500
+
+
+def test_a_look_at_a_busy_store(store_path: Path) -> None:
+    """What a look has found is told once the records can be read."""
+    with ndis.Session(store_path) as session:
+        watch: Any = session.store.watch()  # type: ignore[attr-defined]
+        look_up = watch._records
+        try:
+            session.register_provider("p").identity("k", ETHERNET)
+
+            def busy(net_luids: object) -> None:
+                watch._records = look_up
+                raise StoreBusyError("busy", store_path)
+
+            watch._records = busy
+            with pytest.raises(StoreBusyError):
+                watch.read()
+            (change,) = watch.read()
+            assert change.kind == "created" and change.record.key == "k"
+            assert watch.read() == []
+        finally:
+            watch.close()
 
 
 def test_a_look_at_a_store(store_path: Path) -> None:

@@ -2241,7 +2241,9 @@ enum ndisbridge_subscribe_flags {
     /** Begin with an INITIAL event for each interface that is registered and
      *  a STACK_ADD event for each row of the stack; they take no room of the
      *  capacity. */
-    NDISBRIDGE_SUBSCRIBE_INITIAL = 1
+    NDISBRIDGE_SUBSCRIBE_INITIAL = 1,
+    /** No IDENTITY events. */
+    NDISBRIDGE_SUBSCRIBE_NO_IDENTITIES = 2
 };
 
 /** Begins to record events for ndisbridge_next_events().
@@ -2307,9 +2309,10 @@ ndisbridge_status ndisbridge_next_events(
     ndisbridge_subscription subscription, uint32_t timeout_ms);
 
 /** Gives a file descriptor that polls as readable while there are events to
- *  fetch, or the session is closed: for poll(), epoll and event loops.  Do
- *  nothing with it but wait; ndisbridge_next_events() is what makes it
- *  unreadable.
+ *  fetch, or the session is closed: for poll(), epoll and event loops.  Once
+ *  also when closing begins, for handlers that wait, as nothing is fetched
+ *  then.  Do nothing with it but wait; ndisbridge_next_events() is what makes
+ *  it unreadable.
  *
  *  @param[out] descriptor  the same each time; close-on-exec
  *
@@ -2337,7 +2340,8 @@ ndisbridge_status ndisbridge_get_subscription_descriptor(
 ndisbridge_status ndisbridge_unsubscribe(
     ndisbridge_session *session, ndisbridge_subscription subscription);
 
-/** Posts an IDENTITY event to every subscriber: for who watches the store,
+/** Posts an IDENTITY event to every subscriber who has not declined them
+ *  (NDISBRIDGE_SUBSCRIBE_NO_IDENTITIES): for who watches the store,
  *  which the library does not.
  *
  *  @param net_luid  of the identity, or 0 if unknown
@@ -2357,7 +2361,9 @@ ndisbridge_status ndisbridge_post_identity_event(
 ndisbridge_status ndisbridge_get_if_table_last_change(
     ndisbridge_session *session, uint64_t *last_change);
 
-/** When a row of the stack was last added or deleted, likewise.
+/** When a row of the stack was last added or deleted, likewise.  The rows of
+ *  ifStackTable that mark the ends of a stack are not in this one; an agent
+ *  that shows them answers the later of this and ifTableLastChange.
  *  Threads: any thread.  Counterpart: ifStackLastChange. */
 ndisbridge_status ndisbridge_get_if_stack_last_change(
     ndisbridge_session *session, uint64_t *last_change);

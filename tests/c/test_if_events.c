@@ -75,7 +75,7 @@ static void test_arguments(void)
                      NDISBRIDGE_SUBSCRIPTION_CAPACITY_MAX + 1, 0),
         INVALID_PARAMETER);
     CHECK_STATUS(
-        ndisbridge_subscribe(session, &made, 8, 2), INVALID_PARAMETER);
+        ndisbridge_subscribe(session, &made, 8, 4), INVALID_PARAMETER);
     CHECK_EQUAL(made, 7);
     made = subscribe(session, 8, 0);
     CHECK(made != 0);
@@ -322,6 +322,8 @@ static void test_identities(void)
 {
     ndisbridge_session *session = make_session();
     ndisbridge_subscription made = subscribe(session, ROOM, 0);
+    ndisbridge_subscription other =
+        subscribe(session, 1, NDISBRIDGE_SUBSCRIBE_NO_IDENTITIES);
     ndisbridge_event is[ROOM];
 
     CHECK_STATUS(ndisbridge_post_identity_event(session, 1, 2,
@@ -333,6 +335,7 @@ static void test_identities(void)
     CHECK_EQUAL(is[0].if_index, 2);
     CHECK_EQUAL(is[0].changed, NDISBRIDGE_IDENTITY_RELEASED);
     CHECK_EQUAL(is[0].token, 3);
+    CHECK_EQUAL(fetch(session, other, is, ROOM), 0);
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
 }
 
@@ -654,6 +657,73 @@ static void test_descriptor(void)
     CHECK(is_readable(descriptor));
     fetch(session, other, is, ROOM);
     CHECK(is_readable(descriptor));
+    CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+}
+
+/* Who waits elsewhere must still see the end once one has noticed it. */
+static void test_descriptor_at_the_end(void)
+{
+    ndisbridge_session *session = make_session();
+    ndisbridge_subscription made = subscribe(session, 2, 0);
+    struct waiter waiter;
+    int32_t descriptor = -1;
+    int copy;
+
+    CHECK_STATUS(ndisbridge_get_subscription_descriptor(
+                     session, &descriptor, made),
+        SUCCESS);
+    copy = dup(descriptor);
+    REQUIRE(copy >= 0);
+    start(&waiter, session, made);
+    CHECK_STATUS(ndisbridge_unsubscribe(session, made), SUCCESS);
+    pthread_join(waiter.thread, NULL);
+    CHECK_STATUS(waiter.status, INVALID_PARAMETER);
+    CHECK(is_readable(copy));
+    close(copy);
+    CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+}
+
+/* Ends subscriptions by handles that nobody has given it. */
+struct guesser {
+    pthread_t thread;
+    ndisbridge_session *session;
+    _Atomic(ndisbridge_subscription) next;
+    atomic_bool over;
+};
+
+static void *guess(void *argument)
+{
+    struct guesser *guesser = argument;
+
+    while (!atomic_load(&guesser->over)) {
+        ndisbridge_unsubscribe(
+            guesser->session, atomic_load(&guesser->next));
+        ndisbridge_unsubscribe(guesser->session, 0);
+    }
+    return NULL;
+}
+
+static void test_guessed_handles(void)
+{
+    ndisbridge_session *session = make_session();
+    ndisbridge_provider provider =
+        kit_provider(session, kit_no_answer, NULL);
+    struct guesser guesser = { .session = session, .next = 1 };
+    uint32_t if_index;
+
+    for (int i = 0; i < 4000; i++)
+        kit_interface(session, &if_index, provider, 0, NULL);
+    REQUIRE(pthread_create(&guesser.thread, NULL, guess, &guesser) == 0);
+    for (int i = 0; i < 200; i++) {
+        ndisbridge_subscription made =
+            subscribe(session, 2, NDISBRIDGE_SUBSCRIBE_INITIAL);
+
+        CHECK(made != 0);
+        ndisbridge_unsubscribe(session, made);
+        atomic_store(&guesser.next, made + 1);
+    }
+    atomic_store(&guesser.over, true);
+    pthread_join(guesser.thread, NULL);
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
 }
 
@@ -1007,6 +1077,8 @@ int main(void)
     test_last_events();
     test_waiting_handler();
     test_descriptor();
+    test_descriptor_at_the_end();
+    test_guessed_handles();
     test_fork();
     test_replay(seed);
     return check_end();
