@@ -1160,6 +1160,24 @@ def test_session_may_be_closed_first(namespace: Namespace) -> None:
     until(lambda: threading.active_count() == before)
 
 
+def test_closed_host_says_so(
+    namespace: Namespace, session: ndis.Session
+) -> None:
+    """Closed once or twice, it refuses all else."""
+    with namespace.entered():
+        with LinuxHost(session) as host:
+            host.adopt()
+        host.close()
+        for what in (host.adopt, host.refresh, host.follow):
+            with pytest.raises(ndis.InvalidStateError):
+                what()
+    monitor = LinuxMonitor()
+    monitor.close()
+    monitor.close()
+    with pytest.raises(ndis.InvalidStateError):
+        monitor.changes()
+
+
 def test_descriptors_are_given_back(
     namespace: Namespace, session: ndis.Session
 ) -> None:
