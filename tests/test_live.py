@@ -1019,6 +1019,26 @@ def test_removed_interface_is_made_anew(
         assert after.interface_guid != before.interface_guid
 
 
+def test_conflict_ends_with_its_owner(
+    namespace: Namespace, store_path: Path
+) -> None:
+    """A link whose ifIndex is reserved is registered once it no longer is."""
+    with ndis.Session(store_path) as session, ndis.Session(store_path) as two:
+        provider = two.register_provider("linux", compartment=namespace.name)
+        owner = provider.identity(
+            "pinned", ndis.IfType.ETHERNET_CSMACD, if_index=True
+        )
+        for i in range(8):
+            namespace.add(f"br{i}", "type", "bridge")
+        with followed(namespace, session, refresh_interval=0.1) as _:
+            number = owner.record.if_index
+            namespace.add("x0", "index", str(number), "type", "bridge")
+            until(lambda: any(e.key == "x0" for e in session.identities()))
+            assert number not in by_session(session)
+            two.release(owner)
+            until(lambda: number in by_session(session))
+
+
 def test_rename_keeps_what_others_have_noted(
     namespace: Namespace, store_path: Path
 ) -> None:

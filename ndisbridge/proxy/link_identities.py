@@ -202,8 +202,8 @@ class LinkIdentities:
         self, links: Sequence[LinuxLink], known: Iterable[int]
     ) -> None:
         """
-        Read the candidates of a few links, and what they are known to be, as
-        the store has them now.
+        Read the candidates of a few links, what they are known to be, and
+        who has their ifIndexes for its own, as the store has them now.
         """
         store = self._session.store
         if len(links) * 4 > len(self._records):
@@ -216,10 +216,12 @@ class LinkIdentities:
                 self._put(record)
             if link.tagged_net_luid:
                 self._read(link.tagged_net_luid)
+        owners = (self._owners.get(link.if_index, 0) for link in links)
         for net_luid in {
             *known,
+            *owners,
             *(record.net_luid for record in self._candidates(links)),
-        }:
+        } - {0}:
             self._read(net_luid)
 
     def _read(self, net_luid: int) -> None:
