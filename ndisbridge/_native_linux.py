@@ -14,7 +14,7 @@ from typing import Any
 
 from ._native import Core, from_utf16
 from ._ndisbridge import ffi, lib
-from .exceptions import NdisError, error_for
+from .exceptions import InvalidStateError, NdisError, error_for
 
 CHANGE_LINK = int(lib.NDISBRIDGE_LINUX_CHANGE_LINK)
 CHANGE_GONE = int(lib.NDISBRIDGE_LINUX_CHANGE_GONE)
@@ -172,7 +172,8 @@ class LinuxLinks:
 class LinuxHandle:
     """
     ndisbridge_linux_host: the links of the network namespace that this was
-    made in, from any thread.
+    made in, from any thread.  Once closed, all of it raises
+    InvalidStateError.
 
     Raises:
         OSError: The kernel gives no socket.
@@ -187,7 +188,18 @@ class LinuxHandle:
                 raise _os_error(error_number[0], "no access to the links")
             raise error_for(status)
         self._room = _ROOM
-        self._host = ffi.gc(out[0], lib.ndisbridge_close_linux_host)
+        self._open: Any = ffi.gc(out[0], lib.ndisbridge_close_linux_host)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._open is None
+
+    @property
+    def _host(self) -> Any:
+        if self._open is None:
+            raise InvalidStateError("it is closed")
+        return self._open
 
     def links(self) -> LinuxLinks:
         """
@@ -261,8 +273,10 @@ class LinuxHandle:
             raise error_for(status)
 
     def close(self) -> None:
-        """Close it; nothing may be using it."""
-        ffi.release(self._host)
+        """Close it; nothing may be using it.  Again, it does nothing."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            ffi.release(opened)
 
 
 def _refusal(status: int, error_number: int) -> NdisError:
@@ -324,9 +338,15 @@ class LinuxMonitor:
             if error_number[0]:
                 raise _os_error(error_number[0], "no changes can be heard of")
             raise error_for(status)
-        self._monitor = ffi.gc(out[0], lib.ndisbridge_close_linux_monitor)
+        self._open: Any = ffi.gc(out[0], lib.ndisbridge_close_linux_monitor)
         self._raw = ffi.new("ndisbridge_linux_change[]", _CHANGES)
         self._lock = threading.Lock()
+
+    @property
+    def _monitor(self) -> Any:
+        if self._open is None:
+            raise InvalidStateError("it is closed")
+        return self._open
 
     def fileno(self) -> int:
         """What is readable when there are changes."""
@@ -353,5 +373,7 @@ class LinuxMonitor:
         raise error_for(status)
 
     def close(self) -> None:
-        """Close it; nothing may be using it."""
-        ffi.release(self._monitor)
+        """Close it; nothing may be using it.  Again, it does nothing."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            ffi.release(opened)

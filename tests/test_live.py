@@ -995,6 +995,84 @@ def test_refused_removal_is_made_good(
             until(lambda: follower.last_error is None)
 
 
+def test_removed_interface_is_made_anew(
+    namespace: Namespace, session: ndis.Session
+) -> None:
+    """Whose identity somebody has released gets another; following goes on."""
+    namespace.add("br0", "type", "bridge")
+    with followed(namespace, session, refresh_interval=None) as (
+        host,
+        follower,
+    ):
+        (before,) = [each for each in host.adopted() if each.name == "br0"]
+        assert before.interface is not None
+        before.interface.remove()
+        namespace.ip("link", "set", "br0", "mtu", "1400")
+        until(
+            lambda: (
+                follower.closed
+                or any(row.mtu == 1400 for row in session.interface_table())
+            )
+        )
+        assert not follower.closed
+        (after,) = [each for each in host.adopted() if each.name == "br0"]
+        assert after.interface_guid != before.interface_guid
+
+
+def test_conflict_ends_with_its_owner(
+    namespace: Namespace, store_path: Path
+) -> None:
+    """A link whose ifIndex is reserved is registered once it no longer is."""
+    with ndis.Session(store_path) as session, ndis.Session(store_path) as two:
+        provider = two.register_provider("linux", compartment=namespace.name)
+        owner = provider.identity(
+            "pinned", ndis.IfType.ETHERNET_CSMACD, if_index=True
+        )
+        for i in range(8):
+            namespace.add(f"br{i}", "type", "bridge")
+        with followed(namespace, session, refresh_interval=0.1) as _:
+            number = owner.record.if_index
+            namespace.add("x0", "index", str(number), "type", "bridge")
+            until(lambda: any(e.key == "x0" for e in session.identities()))
+            assert number not in by_session(session)
+            two.release(owner)
+            until(lambda: number in by_session(session))
+
+
+def test_rename_keeps_what_others_have_noted(
+    namespace: Namespace, store_path: Path
+) -> None:
+    """Attributes that another process has given an identity stay."""
+    with ndis.Session(store_path) as session:
+        for i in range(12):
+            namespace.add(f"br{i}", "type", "bridge")
+        with followed(namespace, session, refresh_interval=None) as (host, _):
+            (link,) = [each for each in host.adopted() if each.name == "br3"]
+            with ndis.Session(store_path) as other:
+                other.store.update_many(
+                    [
+                        (
+                            link.record.net_luid,
+                            {
+                                "attributes": {
+                                    **link.record.attributes,
+                                    "owner": "me",
+                                }
+                            },
+                        )
+                    ]
+                )
+            namespace.ip("link", "set", "br3", "name", "up0")
+
+            def noted() -> dict[str, str]:
+                record = session.store.find_by_net_luid(link.record.net_luid)
+                assert record is not None
+                return dict(record.attributes)
+
+            until(lambda: noted()["name"] == "up0")
+            assert noted()["owner"] == "me"
+
+
 def test_churn(namespace: Namespace, session: ndis.Session) -> None:
     """Links come and go from several sides at once: in the end all agree."""
     with followed(namespace, session, receive_buffer=100_000):
@@ -1100,6 +1178,24 @@ def test_session_may_be_closed_first(namespace: Namespace) -> None:
         until(lambda: follower.closed)
         host.close()
     until(lambda: threading.active_count() == before)
+
+
+def test_closed_host_says_so(
+    namespace: Namespace, session: ndis.Session
+) -> None:
+    """Closed once or twice, it refuses all else."""
+    with namespace.entered():
+        with LinuxHost(session) as host:
+            host.adopt()
+        host.close()
+        for what in (host.adopt, host.refresh, host.follow):
+            with pytest.raises(ndis.InvalidStateError):
+                what()
+    monitor = LinuxMonitor()
+    monitor.close()
+    monitor.close()
+    with pytest.raises(ndis.InvalidStateError):
+        monitor.changes()
 
 
 def test_descriptors_are_given_back(

@@ -119,8 +119,14 @@ class LinkIdentities:
             few: There was no scan just now.
         """
         if few:
-            self._refresh(links)
+            self._refresh(links, known.values())
         for left in reversed(range(_ATTEMPTS)):
+            # Somebody may have released one: then its link is a new one.
+            known = {
+                i: net_luid
+                for i, net_luid in known.items()
+                if net_luid in self._records
+            }
             matches = self._recognise(links, known, is_taken)
             try:
                 made = self._make(
@@ -192,8 +198,13 @@ class LinkIdentities:
                 found |= index.get(each, set())
         return [self._records[each] for each in found if each in self._records]
 
-    def _refresh(self, links: Sequence[LinuxLink]) -> None:
-        """Read the candidates of a few links as the store has them now."""
+    def _refresh(
+        self, links: Sequence[LinuxLink], known: Iterable[int]
+    ) -> None:
+        """
+        Read the candidates of a few links, what they are known to be, and
+        who has their ifIndexes for its own, as the store has them now.
+        """
         store = self._session.store
         if len(links) * 4 > len(self._records):
             self._stamp = None  # marks of use are wanted, too
@@ -205,8 +216,13 @@ class LinkIdentities:
                 self._put(record)
             if link.tagged_net_luid:
                 self._read(link.tagged_net_luid)
-        for record in self._candidates(links):
-            self._read(record.net_luid)
+        owners = (self._owners.get(link.if_index, 0) for link in links)
+        for net_luid in {
+            *known,
+            *owners,
+            *(record.net_luid for record in self._candidates(links)),
+        } - {0}:
+            self._read(net_luid)
 
     def _read(self, net_luid: int) -> None:
         record = self._session.store.find_by_net_luid(net_luid)

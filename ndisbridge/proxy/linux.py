@@ -603,11 +603,14 @@ class LinuxHost:
     def close(self) -> None:
         """
         Stop following, deregister the links and the provider; identities
-        stay.
+        stay.  Again, it does nothing; all else raises InvalidStateError
+        from then on.
         """
         for follower in list(self._followers):
             follower.close()
         with self._lock:
+            if self._handle.closed:
+                return
             if self.session.closed:
                 self._held.clear()
             else:
