@@ -1019,6 +1019,28 @@ def test_removed_interface_is_made_anew(
         assert after.interface_guid != before.interface_guid
 
 
+def test_what_is_back_is_not_removed(
+    namespace: Namespace, session: ndis.Session
+) -> None:
+    """A dump may find what the changes that are read next say is gone."""
+    namespace.add("br0", "index", "1000001", "type", "bridge")
+    with followed(
+        namespace, session, removal="remove", refresh_interval=0.1
+    ) as (host, _):
+        (before,) = [each for each in host.adopted() if each.name == "br0"]
+        with host._lock:
+            time.sleep(0.5)  # the follower is about to refresh
+            namespace.ip("link", "del", "br0")
+            namespace.add("br0", "index", "1000001", "type", "bridge")
+            namespace.ip("link", "set", "br0", "mtu", "1400")
+        until(
+            lambda: any(row.mtu == 1400 for row in session.interface_table())
+        )
+        time.sleep(0.5)
+        (after,) = [each for each in host.adopted() if each.name == "br0"]
+        assert after.interface_guid == before.interface_guid
+
+
 def test_conflict_ends_with_its_owner(
     namespace: Namespace, store_path: Path
 ) -> None:

@@ -54,7 +54,9 @@ class Follower:
         host: Whose links they are.
         removal: What becomes of a link that vanishes, ``"deregister"`` or
             ``"remove"``.  A link that moves to another namespace vanishes
-            here, and with ``"remove"`` loses its identity.
+            here, and with ``"remove"`` loses its identity, the ifIndex that
+            is reserved for it included.  One that is there again at once,
+            under the same ifIndex, has not vanished.
         refresh_interval: Seconds after which all values are read and
             published, counters too; None: never.
         receive_buffer: Bytes of changes that the kernel keeps until they
@@ -197,6 +199,9 @@ class Follower:
         try:
             with contextlib.suppress(InvalidStateError, ForkedError):
                 self.run()
+        except Exception as error:
+            self._last_error = error
+            raise
         finally:
             self._closing = True
 

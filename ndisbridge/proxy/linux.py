@@ -329,7 +329,8 @@ class LinuxHost:
             held = self._held.get(if_index)
             if not there:
                 if held is not None:
-                    self._leave(held, removal)
+                    back = removal == "remove" and self._is_back(held)
+                    self._leave(held, "deregister" if back else removal)
                 last.pop(if_index, None)
                 continue
             last[if_index] = i
@@ -506,6 +507,17 @@ class LinuxHost:
         except InterfaceNotFoundError:
             return False
         return bool(if_index == interface.if_index)
+
+    def _is_back(self, held: _Held) -> bool:
+        """
+        Whether the kernel has the link all the same: it is there again, and
+        was found by a dump before this change was read.
+        """
+        try:
+            link = decode_link(self._handle.link(held.if_index), 0)
+        except InterfaceNotFoundError:
+            return False
+        return _is_same(held.adopted.link, link)
 
     def _leave(self, held: _Held, removal: Removal = "deregister") -> None:
         """Deregister a link; give its identity up, if it is to be removed."""
