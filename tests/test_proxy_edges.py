@@ -55,3 +55,64 @@ def test_a_thread_of_a_deadline_keeps_no_request(session):
             gc.collect()
             time.sleep(0.01)
         assert gone() is None
+
+
+def test_closing_goes_on_where_one_driver_blocks(session):
+    stuck = Blocking()
+    proxy = ProxyProvider(session)
+    other = proxy.install("other", Driver())
+    adapter = proxy.install("stuck", stuck)
+    asker = thread(adapter.query, VENDOR)
+    assert stuck.inside.wait(60)
+    with pytest.raises(ndis.NdisTimeoutError):
+        proxy.close(0.05)
+    with pytest.raises(ndis.InterfaceNotFoundError):
+        other.query(VENDOR)
+    stuck.go.set()
+    asker.join(60)
+    proxy.close()
+    assert not proxy.adapters
+
+
+class Initializing(Driver):
+    """Initializes until it is let go; then its interface is registered."""
+
+    def __init__(self) -> None:
+        self.inside = threading.Event()
+        self.go = threading.Event()
+        self.halted = False
+
+    def initialize(self, adapter: Any, parameters: Any) -> None:
+        self.inside.set()
+        assert self.go.wait(60)
+
+    def halt(self) -> None:
+        self.halted = True
+
+
+def test_closing_waits_for_an_adapter_that_is_being_installed(session):
+    driver = Initializing()
+    proxy = ProxyProvider(session)
+    installer = thread(proxy.install, "late", driver)
+    assert driver.inside.wait(60)
+    with pytest.raises(ndis.NdisTimeoutError, match="late"):
+        proxy.close(0.05)
+    with pytest.raises(ndis.InvalidStateError, match="closed"):
+        proxy.install("later", Driver())
+    driver.go.set()
+    proxy.close()
+    installer.join(60)
+    assert driver.halted
+    assert not proxy.adapters
+
+
+def test_a_driver_that_closes_the_proxy_in_initialize(session):
+    class Closing(Driver):
+        def initialize(self, adapter: Any, parameters: Any) -> None:
+            adapter.proxy.close()
+
+    with ProxyProvider(session) as proxy:
+        with pytest.raises(ndis.InvalidStateError):
+            proxy.install("closing", Closing())
+        assert list(session.identities()) == []
+        assert proxy.install("other", Driver()).query(VENDOR) == 7
