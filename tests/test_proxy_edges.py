@@ -13,6 +13,7 @@ import pytest
 
 import ndisbridge as ndis
 from ndisbridge import Oid
+from ndisbridge.persistence import IdentityInUseError
 from ndisbridge.proxy import ProxyProvider
 
 VENDOR = int(Oid.GEN_VENDOR_ID)
@@ -116,3 +117,36 @@ def test_a_driver_that_closes_the_proxy_in_initialize(session):
             proxy.install("closing", Closing())
         assert list(session.identities()) == []
         assert proxy.install("other", Driver()).query(VENDOR) == 7
+
+
+def test_uninstalling_an_adapter_that_has_been_installed_anew(tmp_path):
+    """The one that came after keeps the NET_LUID, also after a crash."""
+    with ndis.Session(tmp_path / "ndis.db") as session:
+        with ProxyProvider(session) as proxy:
+            before = proxy.install("card", Driver())
+            before.shutdown()
+            after = proxy.install("card", Driver())
+            with pytest.raises(ndis.InvalidStateError, match="anew"):
+                before.uninstall()
+            assert after.query(VENDOR) == 7
+        with ProxyProvider(session) as proxy:
+            assert proxy.healed == ()
+            again = proxy.install("card", Driver())
+            assert again.net_luid == before.net_luid
+
+
+def test_uninstalling_what_another_process_has_installed(tmp_path):
+    path = tmp_path / "ndis.db"
+    with ndis.Session(path) as session, ProxyProvider(session) as proxy:
+        before = proxy.install("card", Driver())
+        before.shutdown()
+        with (
+            ndis.Session(path) as other,
+            ProxyProvider(other) as theirs,
+        ):
+            theirs.install("card", Driver())
+            with pytest.raises(IdentityInUseError):
+                before.uninstall()
+            assert "leaving" not in before.identity.record.attributes
+        before.uninstall()
+        assert list(session.identities()) == []

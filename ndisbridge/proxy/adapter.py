@@ -472,6 +472,8 @@ class MiniportAdapter:
 
         Raises:
             InOwnHandlerError, NdisTimeoutError: As for :meth:`shutdown`.
+            InvalidStateError, IdentityInUseError: It is shut down, and has
+                been installed anew: here, or by another process.
             StoreError: The store refused; uninstall again.
 
         If the process dies meanwhile, the next proxy of this name completes
@@ -488,7 +490,8 @@ class MiniportAdapter:
             )
         with self.turn.take(deadline):
             if release and not self._released:
-                self.proxy.identities.leave(self.identity)
+                self.proxy.check_not_replaced(self)
+                self.proxy.identities.leave(self.identity, idle=self._halted)
             for binding in self._bindings:
                 self._unbind(binding)
                 tell(binding.protocol, "unbind", binding)

@@ -325,6 +325,19 @@ class ProxyProvider:
             self.session.release(record)
         self.identities.release(identity, deadline)
 
+    def check_not_replaced(self, adapter: MiniportAdapter) -> None:
+        """Refuse to end the NET_LUID of an adapter that came after."""
+        key = adapter.key
+        with self._lock:
+            replaced = (
+                key in self._installing
+                or self._adapters.get(key, adapter) is not adapter
+            )
+        if replaced:
+            raise InvalidStateError(
+                f"{adapter!r} is shut down, and has been installed anew"
+            )
+
     def forget(self, adapter: MiniportAdapter) -> None:
         """Let go of an adapter that is halted."""
         with self._lock:
