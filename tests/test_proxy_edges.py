@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import threading
 import time
 import weakref
@@ -17,6 +18,7 @@ from ndisbridge.persistence import IdentityInUseError
 from ndisbridge.proxy import ProxyProvider
 
 VENDOR = int(Oid.GEN_VENDOR_ID)
+OWN_STATUS = 0x4001_FF01
 
 
 class Driver:
@@ -150,3 +152,89 @@ def test_uninstalling_what_another_process_has_installed(tmp_path):
             assert "leaving" not in before.identity.record.attributes
         before.uninstall()
         assert list(session.identities()) == []
+
+
+def test_attaching_beside_a_module_that_cannot_leave_yet(session):
+    """A handler completes it later; the others need not wait for it."""
+    driver = Blocking()
+    with ProxyProvider(session) as proxy:
+        adapter = proxy.install("card", driver)
+        low, stuck, high = (adapter.attach(object(), n) for n in "abc")
+        asker = thread(stuck.query, VENDOR)
+        assert driver.inside.wait(60)
+        with pytest.raises(ndis.NdisTimeoutError):
+            stuck.detach(0.05)
+        middle = adapter.attach(object(), "d", above=stuck)
+        top = adapter.attach(object(), "e")
+        binding = adapter.bind(object())
+        assert binding.parameters.bound_if_index == top.if_index
+        driver.go.set()
+        asker.join(60)
+        stuck.detach()
+        chain = [adapter, low, middle, high, top]
+        assert adapter.filters == tuple(chain[1:])
+        assert sorted(session.if_stack_table().tolist()) == sorted(
+            [upper.if_index, lower.if_index]
+            for lower, upper in itertools.pairwise(chain)
+        )
+
+
+def test_attaching_above_a_module_that_a_request_is_inside_of(session):
+    module = Blocking()
+    with ProxyProvider(session) as proxy:
+        adapter = proxy.install("card", Driver())
+        stuck = adapter.attach(module, "a")
+        binding = adapter.bind(object())
+        asker = thread(adapter.query, VENDOR)
+        assert module.inside.wait(60)
+        with pytest.raises(ndis.NdisTimeoutError):
+            stuck.detach(0.05)
+        top = adapter.attach(object(), "b")
+        assert binding.parameters.bound_if_index == top.if_index
+        module.go.set()
+        asker.join(60)
+        stuck.detach()
+        assert session.if_stack_table().tolist() == [
+            [top.if_index, adapter.if_index]
+        ]
+
+
+class Told:
+    """A filter module or protocol driver that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def status(self, *arguments: Any) -> None:
+        self.calls.append("status")
+
+    def detach(self) -> None:
+        self.calls.append("detach")
+
+
+def test_who_leaves_while_others_are_told_is_told_no_more(session):
+    class Slow:
+        def __init__(self) -> None:
+            self.inside = threading.Event()
+            self.go = threading.Event()
+
+        def status(self, status_code: int, value: Any) -> None:
+            if status_code == OWN_STATUS:
+                self.inside.set()
+                assert self.go.wait(60)
+
+    slow, module, protocol = Slow(), Told(), Told()
+    with ProxyProvider(session) as proxy:
+        adapter = proxy.install("card", Driver())
+        adapter.attach(slow, "slow")
+        told = adapter.attach(module, "told")
+        binding = adapter.bind(protocol)
+        module.calls.clear()
+        teller = thread(adapter.indicate_status, OWN_STATUS)
+        assert slow.inside.wait(60)
+        told.detach()
+        binding.close()
+        slow.go.set()
+        teller.join(60)
+        assert module.calls == ["detach"]
+        assert protocol.calls == []

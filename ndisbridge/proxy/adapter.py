@@ -360,7 +360,8 @@ class MiniportAdapter:
             self._check()
             binding = Binding(self, protocol)
             call(protocol, "bind", binding, binding.parameters)
-            self._bindings = (*self._bindings, binding)
+            with self._lock:
+                self._bindings = (*self._bindings, binding)
         return binding
 
     def _unbind(self, binding: Binding) -> None:

@@ -202,10 +202,14 @@ class AdapterState:
     def _indicate(self, status_code: int, value: Any) -> None:
         def deliver() -> None:
             adapter = self._adapter
+            # Some may leave while others are told.
             for module in adapter.filters:
-                tell(module.driver, "status", status_code, value)
+                if module in adapter.filters:
+                    tell(module.driver, "status", status_code, value)
             for binding in adapter.bindings:
-                tell(binding.protocol, "status", binding, status_code, value)
+                if binding in adapter.bindings:
+                    protocol = binding.protocol
+                    tell(protocol, "status", binding, status_code, value)
 
         self._indications.add(deliver)
 
