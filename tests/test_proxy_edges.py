@@ -15,7 +15,7 @@ import pytest
 import ndisbridge as ndis
 from ndisbridge import Oid
 from ndisbridge.persistence import IdentityInUseError
-from ndisbridge.proxy import ProxyProvider
+from ndisbridge.proxy import FilterDriver, MiniportDriver, ProxyProvider
 
 VENDOR = int(Oid.GEN_VENDOR_ID)
 OWN_STATUS = 0x4001_FF01
@@ -238,3 +238,39 @@ def test_who_leaves_while_others_are_told_is_told_no_more(session):
         teller.join(60)
         assert module.calls == ["detach"]
         assert protocol.calls == []
+
+
+def test_drivers_that_inherit_what_they_leave_out(session):
+    class Card(MiniportDriver):
+        def halt(self) -> None:
+            halted.append(self)
+
+    class Idle(FilterDriver):
+        pass
+
+    halted: list[Any] = []
+    with ProxyProvider(session) as proxy:
+        silent = proxy.install("silent", Card())
+        with pytest.raises(ndis.NotSupportedError):
+            silent.query(VENDOR)
+        adapter = proxy.install("card", Driver())
+        adapter.attach(Idle(), "idle")
+        assert adapter.query(VENDOR) == 7
+    assert len(halted) == 1
+
+
+@pytest.mark.parametrize("lie", [0, 300, 1 << 40, -1, True, "x", [1, 2], b"x"])
+def test_statistics_that_are_none(session, lie):
+    """An int, above all, is no number of zero bytes."""
+
+    class Lying:
+        def oid_request(self, request: Any) -> Any:
+            if request.oid == Oid.GEN_STATISTICS:
+                return lie
+            raise ndis.NotSupportedError
+
+    with ProxyProvider(session) as proxy:
+        adapter = proxy.install("card", Lying())
+        for oid in (Oid.GEN_BYTES_RCV, Oid.GEN_INTERFACE_INFO):
+            with pytest.raises((TypeError, ndis.InvalidDataError)):
+                adapter.query(oid)

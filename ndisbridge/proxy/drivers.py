@@ -3,7 +3,8 @@
 What a driver is: an object with some of the methods below.
 
 All of them are optional; a driver need not inherit from these classes, which
-say what is called when, and what it may answer.  No lock of the proxy's is
+say what is called when, and what it may answer.  One that does refuses, or
+as a filter module passes, the OID requests that it says nothing of.  No lock of the proxy's is
 held while a method runs, and OID requests come on any thread, several at
 once.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
+
+from ..exceptions import NotSupportedError
 
 if TYPE_CHECKING:
     from .adapter import MiniportAdapter
@@ -44,6 +47,7 @@ class OidHandling(Protocol):
             NotSupportedError: It does not know this OID.
             Exception: Anything else that is wrong; the asker gets it.
         """
+        raise NotSupportedError
 
     def cancel_oid_request(self, request: OidRequest) -> None:
         """
@@ -90,6 +94,10 @@ class FilterDriver(OidHandling, Protocol):
 
     #: OIDs that it wants to see; all if it has no such attribute.
     oids: frozenset[int]
+
+    def oid_request(self, request: OidRequest) -> Any:
+        """Pass, answer or refuse an OID request (FilterOidRequest)."""
+        return request.forward()
 
     def attach(
         self, module: FilterModule, parameters: FilterAttachParameters
