@@ -274,3 +274,18 @@ def test_statistics_that_are_none(session, lie):
         for oid in (Oid.GEN_BYTES_RCV, Oid.GEN_INTERFACE_INFO):
             with pytest.raises((TypeError, ndis.InvalidDataError)):
                 adapter.query(oid)
+
+
+def test_counters_are_discontinuous_when_a_known_adapter_starts(session):
+    """RFC 2863: the same ifIndex, so that a manager has to be told."""
+    with ProxyProvider(session) as proxy:
+        adapter = proxy.install("card", Driver())
+        module = adapter.attach(object(), "f")
+        for each in (adapter, module):
+            assert each.query(Oid.GEN_DISCONTINUITY_TIME) == 0
+        adapter.shutdown()
+        again = proxy.install("card", Driver())
+        assert again.if_index == adapter.if_index
+        for each in (again, again.attach(object(), "f")):
+            since = each.query(Oid.GEN_DISCONTINUITY_TIME)
+            assert 0 < since <= each.query(Oid.GEN_LAST_CHANGE)

@@ -63,6 +63,7 @@ class MiniportAdapter:
         description: str,
         virtual: bool,
         location: tuple[int, int, int],
+        known: bool,
     ) -> None:
         self.proxy = proxy
         self.driver = driver
@@ -75,7 +76,7 @@ class MiniportAdapter:
         self.virtual = virtual
         #: What the driver has said of it.
         self.attributes = GeneralAttributes()
-        self.endpoint = Endpoint(self, is_filter=False)
+        self.endpoint = Endpoint(self, is_filter=False, is_known=known)
         self.step = Step(
             getattr(driver, "oid_request", _refuse),
             driver,
@@ -329,7 +330,10 @@ class MiniportAdapter:
             if_index=if_index is None,
         )
         index = self.proxy.if_index_of(identity, if_index)
-        return FilterModule(self, driver, name, identity, index), made
+        module = FilterModule(
+            self, driver, name, identity, index, known=not made
+        )
+        return module, made
 
     def _undo(self, module: FilterModule, made: bool) -> None:
         with contextlib.suppress(Exception):

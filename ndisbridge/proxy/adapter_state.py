@@ -145,7 +145,9 @@ class AdapterState:
                     "alias": alias,
                     "mtu": self._adapter.attributes.mtu_size,
                     "in_unknown_protos": 0,
-                    "counter_discontinuity_time": 0,
+                    "counter_discontinuity_time": (
+                        _now() if endpoint.is_known else 0
+                    ),
                 },
             )
 

@@ -3,10 +3,10 @@
 What a driver is: an object with some of the methods below.
 
 All of them are optional; a driver need not inherit from these classes, which
-say what is called when, and what it may answer.  One that does refuses, or
-as a filter module passes, the OID requests that it says nothing of.  No lock of the proxy's is
-held while a method runs, and OID requests come on any thread, several at
-once.
+say what is called when, and what it may answer.  One that does refuses, or as
+a filter module passes, the OID requests that it says nothing of.  No lock of
+the proxy's is held while a method runs, and OID requests come on any thread,
+several at once.
 """
 
 from __future__ import annotations

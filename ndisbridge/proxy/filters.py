@@ -47,6 +47,8 @@ class FilterModule:
         name: str,
         identity: Identity,
         if_index: int,
+        *,
+        known: bool,
     ) -> None:
         self.adapter = adapter
         self.driver = driver
@@ -55,7 +57,7 @@ class FilterModule:
         self.identity = identity
         #: ifIndex.
         self.if_index = if_index
-        self.endpoint = Endpoint(adapter, is_filter=True)
+        self.endpoint = Endpoint(adapter, is_filter=True, is_known=known)
         self.paused = True
         oids = getattr(driver, "oids", None)
         self.step = Step(

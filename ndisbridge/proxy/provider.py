@@ -164,6 +164,7 @@ class ProxyProvider:
                     description=description or key,
                     virtual=virtual,
                     location=location,
+                    known=not made,
                 )
                 with adapter.turn.take(self.deadline(None)):
                     adapter.start()
