@@ -8,16 +8,19 @@ import itertools
 import threading
 import time
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import ndisbridge as ndis
 from ndisbridge import Oid
+from ndisbridge.constants import StatusIndication
 from ndisbridge.persistence import IdentityInUseError
 from ndisbridge.proxy import FilterDriver, MiniportDriver, ProxyProvider
 
 VENDOR = int(Oid.GEN_VENDOR_ID)
+LINK_STATE = StatusIndication.LINK_STATE
 OWN_STATUS = 0x4001_FF01
 
 
@@ -289,3 +292,33 @@ def test_counters_are_discontinuous_when_a_known_adapter_starts(session):
         for each in (again, again.attach(object(), "f")):
             since = each.query(Oid.GEN_DISCONTINUITY_TIME)
             assert 0 < since <= each.query(Oid.GEN_LAST_CHANGE)
+
+
+def test_a_change_while_a_binding_is_made_is_not_missed(session):
+    state = ndis.MediaConnectState
+
+    class Protocol:
+        def __init__(self) -> None:
+            self.told: list[Any] = []
+
+        def bind(self, binding: Any, parameters: Any) -> None:
+            self.before = parameters.media_connect_state
+            link = binding.adapter.link_state
+            down = replace(link, media_connect_state=state.DISCONNECTED)
+            binding.adapter.indicate_status(LINK_STATE, down)
+
+        def status(self, binding: Any, status_code: int, value: Any) -> None:
+            self.told.append((status_code, value))
+
+    with ProxyProvider(session) as proxy:
+        adapter = proxy.install("card", Driver())
+        first = Protocol()
+        adapter.bind(first)
+        assert first.before == state.UNKNOWN
+        assert first.told == [
+            (LINK_STATE, adapter.link_state),
+            (StatusIndication.OPER_STATUS, adapter.oper_state),
+        ]
+        quiet = Protocol()
+        adapter.bind(quiet)  # it finds the link as it is
+        assert quiet.told == []

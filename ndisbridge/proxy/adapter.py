@@ -363,9 +363,11 @@ class MiniportAdapter:
         with self.turn.take(self.proxy.deadline(None)):
             self._check()
             binding = Binding(self, protocol)
+            link, oper = self.link_state, self.oper_state
             call(protocol, "bind", binding, binding.parameters)
             with self._lock:
                 self._bindings = (*self._bindings, binding)
+            self.state.catch_up(binding, link, oper)
         return binding
 
     def _unbind(self, binding: Binding) -> None:

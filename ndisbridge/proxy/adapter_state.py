@@ -18,7 +18,7 @@ from ..constants import (
     StatusIndication,
 )
 from ..exceptions import InvalidParameterError
-from ..structures import LinkState
+from ..structures import LinkState, OperState
 from .drivers import tell
 from .endpoints import Endpoint
 from .indications import Indications
@@ -26,6 +26,7 @@ from .oper_status import Conditions, oper_state
 
 if TYPE_CHECKING:
     from .adapter import MiniportAdapter
+    from .bindings import Binding
     from .filters import FilterModule
 
 
@@ -119,6 +120,23 @@ class AdapterState:
             )
             # Also what a filter module has missed while it was registered.
             self._publish(self._values())
+        self._indications.deliver()
+
+    def catch_up(
+        self, binding: Binding, link: LinkState, oper: OperState
+    ) -> None:
+        """Tell a new binding what has changed while it was being made."""
+
+        def deliver() -> None:
+            adapter = self._adapter
+            for code, before, now in (
+                (StatusIndication.LINK_STATE, link, adapter.link_state),
+                (StatusIndication.OPER_STATUS, oper, adapter.oper_state),
+            ):
+                if now != before and binding in adapter.bindings:
+                    tell(binding.protocol, "status", binding, code, now)
+
+        self._indications.add(deliver)
         self._indications.deliver()
 
     def set_promiscuous(self, promiscuous: bool) -> None:
