@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import itertools
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -322,3 +325,40 @@ def test_a_change_while_a_binding_is_made_is_not_missed(session):
         quiet = Protocol()
         adapter.bind(quiet)  # it finds the link as it is
         assert quiet.told == []
+
+
+TYPED = """
+from ndisbridge.proxy import (
+    Binding, FilterDriver, GeneralAttributes, MiniportAdapter,
+    MiniportDriver, MiniportInitParameters, ProtocolDriver,
+)
+
+class Card(MiniportDriver):
+    def initialize(
+        self, adapter: MiniportAdapter, parameters: MiniportInitParameters
+    ) -> GeneralAttributes:
+        return GeneralAttributes()
+
+class Some(FilterDriver):
+    oids = frozenset({1})
+
+class Edge(ProtocolDriver):
+    def unbind(self, binding: Binding) -> None: ...
+
+drivers = (Card(), Some(), Edge())
+"""
+
+
+def test_drivers_that_inherit_are_well_typed(tmp_path):
+    """What they leave out does not make them abstract."""
+    if importlib.util.find_spec("mypy") is None:
+        pytest.skip("no mypy here")
+    (tmp_path / "drivers.py").write_text(TYPED)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "drivers.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

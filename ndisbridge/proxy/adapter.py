@@ -464,8 +464,9 @@ class MiniportAdapter:
 
         Raises:
             InOwnHandlerError: A driver of it asks while it serves a request.
-            NdisTimeoutError: A request is still inside.  New ones do not
-                come; shut down again to go on waiting.
+            NdisTimeoutError: A request is still inside a driver, which lets
+                no new ones in; shut down again to go on waiting.  Its
+                bindings are ended, and those drivers that are above it.
         """
         self._end(timeout, release=False)
 

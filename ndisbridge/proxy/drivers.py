@@ -12,7 +12,8 @@ several at once.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import NotSupportedError
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class OidHandling(Protocol):
+class OidHandling:
     """What miniport drivers and filter modules have in common."""
 
     def oid_request(self, request: OidRequest) -> Any:
@@ -62,7 +63,7 @@ class OidHandling(Protocol):
         """Start, or go on (MiniportRestart, FilterRestart)."""
 
 
-class MiniportDriver(OidHandling, Protocol):
+class MiniportDriver(OidHandling):
     """A driver of miniport adapters."""
 
     def initialize(
@@ -82,7 +83,7 @@ class MiniportDriver(OidHandling, Protocol):
         """
 
 
-class FilterDriver(OidHandling, Protocol):
+class FilterDriver(OidHandling):
     """
     A filter module; an object of its own for each adapter.
 
@@ -92,8 +93,8 @@ class FilterDriver(OidHandling, Protocol):
     without it, or with ``oids``, is passed without a call.
     """
 
-    #: OIDs that it wants to see; all if it has no such attribute.
-    oids: frozenset[int]
+    #: OIDs that it wants to see; None, or no such attribute, for all.
+    oids: Collection[int] | None = None
 
     def oid_request(self, request: OidRequest) -> Any:
         """Pass, answer or refuse an OID request (FilterOidRequest)."""
@@ -113,7 +114,7 @@ class FilterDriver(OidHandling, Protocol):
         """Something below indicates a status (FilterStatus)."""
 
 
-class ProtocolDriver(Protocol):
+class ProtocolDriver:
     """A protocol driver, or the lower edge of an intermediate one."""
 
     def bind(self, binding: Binding, parameters: BindParameters) -> None:
