@@ -149,6 +149,7 @@ def initialize(
     indicate: Callable[[int, bytes], None],
     parameters: Mapping[str, int],
     attributes: Mapping[str, Any],
+    halt_address: int = 0,
 ) -> tuple[int, int, dict[str, Any]]:
     """
     Let a driver initialize an adapter.
@@ -160,6 +161,8 @@ def initialize(
         parameters: if_index, net_luid.
         attributes: What it finds in the attributes; ``permanent_mac_address``
             and ``current_mac_address`` are bytes of one length.
+        halt_address: Its function that ends what it has begun, if it
+            succeeds with attributes that are none.
 
     Returns:
         The handle it has, the adapter's context, and the attributes.
@@ -193,13 +196,14 @@ def initialize(
                 told,
             )
         )
-        return (
-            handle,
-            int(ffi.cast("uintptr_t", context[0])),
-            _attributes(told),
-        )
     except BaseException:
         _indicators.pop(handle, None)
+        raise
+    adapter_context = int(ffi.cast("uintptr_t", context[0]))
+    try:
+        return handle, adapter_context, _attributes(told)
+    except BaseException:
+        halt(halt_address, adapter_context, handle)
         raise
 
 

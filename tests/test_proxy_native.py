@@ -496,3 +496,23 @@ def test_a_driver_by_the_ctypes_api(session, proxy) -> None:
     assert adapter.query(VENDOR) == 7
     assert adapter.query(Oid.GEN_MAXIMUM_FRAME_SIZE) == 1234
     adapter.uninstall()
+
+
+def test_one_that_begins_with_attributes_that_are_none(session, proxy) -> None:
+    """It has succeeded, so that it is ended."""
+    ended = []
+
+    @ffi.callback("ndisbridge_miniport_initialize")
+    def initialize(adapter, context, handle, indicate, parameters, attributes):
+        adapter[0] = ffi.cast("void *", 0x2000)
+        attributes.mac_address_length = 33
+        return 0
+
+    @ffi.callback("ndisbridge_miniport_halt")
+    def halt(context):
+        ended.append(int(ffi.cast("uintptr_t", context)))
+
+    with pytest.raises(ndis.InvalidParameterError, match="33 bytes"):
+        proxy.install("eth", NativeMiniport(initialize=initialize, halt=halt))
+    assert ended == [0x2000]
+    assert list(session.identities()) == []

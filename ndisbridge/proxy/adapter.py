@@ -63,6 +63,7 @@ class MiniportAdapter:
         description: str,
         virtual: bool,
         location: tuple[int, int, int],
+        known: bool,
     ) -> None:
         self.proxy = proxy
         self.driver = driver
@@ -75,7 +76,7 @@ class MiniportAdapter:
         self.virtual = virtual
         #: What the driver has said of it.
         self.attributes = GeneralAttributes()
-        self.endpoint = Endpoint(self, is_filter=False)
+        self.endpoint = Endpoint(self, is_filter=False, is_known=known)
         self.step = Step(
             getattr(driver, "oid_request", _refuse),
             driver,
@@ -329,7 +330,10 @@ class MiniportAdapter:
             if_index=if_index is None,
         )
         index = self.proxy.if_index_of(identity, if_index)
-        return FilterModule(self, driver, name, identity, index), made
+        module = FilterModule(
+            self, driver, name, identity, index, known=not made
+        )
+        return module, made
 
     def _undo(self, module: FilterModule, made: bool) -> None:
         with contextlib.suppress(Exception):
@@ -359,8 +363,11 @@ class MiniportAdapter:
         with self.turn.take(self.proxy.deadline(None)):
             self._check()
             binding = Binding(self, protocol)
+            link, oper = self.link_state, self.oper_state
             call(protocol, "bind", binding, binding.parameters)
-            self._bindings = (*self._bindings, binding)
+            with self._lock:
+                self._bindings = (*self._bindings, binding)
+            self.state.catch_up(binding, link, oper)
         return binding
 
     def _unbind(self, binding: Binding) -> None:
@@ -457,8 +464,9 @@ class MiniportAdapter:
 
         Raises:
             InOwnHandlerError: A driver of it asks while it serves a request.
-            NdisTimeoutError: A request is still inside.  New ones do not
-                come; shut down again to go on waiting.
+            NdisTimeoutError: A request is still inside a driver, which lets
+                no new ones in; shut down again to go on waiting.  Its
+                bindings are ended, and those drivers that are above it.
         """
         self._end(timeout, release=False)
 
@@ -472,6 +480,8 @@ class MiniportAdapter:
 
         Raises:
             InOwnHandlerError, NdisTimeoutError: As for :meth:`shutdown`.
+            InvalidStateError, IdentityInUseError: It is shut down, and has
+                been installed anew: here, or by another process.
             StoreError: The store refused; uninstall again.
 
         If the process dies meanwhile, the next proxy of this name completes
@@ -488,7 +498,8 @@ class MiniportAdapter:
             )
         with self.turn.take(deadline):
             if release and not self._released:
-                self.proxy.identities.leave(self.identity)
+                self.proxy.check_not_replaced(self)
+                self.proxy.identities.leave(self.identity, idle=self._halted)
             for binding in self._bindings:
                 self._unbind(binding)
                 tell(binding.protocol, "unbind", binding)

@@ -18,7 +18,7 @@ from ..constants import (
     StatusIndication,
 )
 from ..exceptions import InvalidParameterError
-from ..structures import LinkState
+from ..structures import LinkState, OperState
 from .drivers import tell
 from .endpoints import Endpoint
 from .indications import Indications
@@ -26,6 +26,7 @@ from .oper_status import Conditions, oper_state
 
 if TYPE_CHECKING:
     from .adapter import MiniportAdapter
+    from .bindings import Binding
     from .filters import FilterModule
 
 
@@ -121,6 +122,23 @@ class AdapterState:
             self._publish(self._values())
         self._indications.deliver()
 
+    def catch_up(
+        self, binding: Binding, link: LinkState, oper: OperState
+    ) -> None:
+        """Tell a new binding what has changed while it was being made."""
+
+        def deliver() -> None:
+            adapter = self._adapter
+            for code, before, now in (
+                (StatusIndication.LINK_STATE, link, adapter.link_state),
+                (StatusIndication.OPER_STATUS, oper, adapter.oper_state),
+            ):
+                if now != before and binding in adapter.bindings:
+                    tell(binding.protocol, "status", binding, code, now)
+
+        self._indications.add(deliver)
+        self._indications.deliver()
+
     def set_promiscuous(self, promiscuous: bool) -> None:
         """Publish ifPromiscuousMode: the packet filter has been set."""
         with self._lock:
@@ -145,7 +163,9 @@ class AdapterState:
                     "alias": alias,
                     "mtu": self._adapter.attributes.mtu_size,
                     "in_unknown_protos": 0,
-                    "counter_discontinuity_time": 0,
+                    "counter_discontinuity_time": (
+                        _now() if endpoint.is_known else 0
+                    ),
                 },
             )
 
@@ -202,10 +222,14 @@ class AdapterState:
     def _indicate(self, status_code: int, value: Any) -> None:
         def deliver() -> None:
             adapter = self._adapter
+            # Some may leave while others are told.
             for module in adapter.filters:
-                tell(module.driver, "status", status_code, value)
+                if module in adapter.filters:
+                    tell(module.driver, "status", status_code, value)
             for binding in adapter.bindings:
-                tell(binding.protocol, "status", binding, status_code, value)
+                if binding in adapter.bindings:
+                    protocol = binding.protocol
+                    tell(protocol, "status", binding, status_code, value)
 
         self._indications.add(deliver)
 

@@ -20,7 +20,12 @@ from ..constants import (
     StatisticsSupported,
 )
 from ..exceptions import InvalidOidError, NotSupportedError
-from ..structures import InterfaceInformation, LinkSpeed, StatisticsInfo
+from ..structures import (
+    InterfaceInformation,
+    LinkSpeed,
+    StatisticsInfo,
+    encode,
+)
 from .endpoints import Endpoint
 from .oid_requests import OidRequest
 
@@ -85,7 +90,7 @@ def _statistics(endpoint: Endpoint) -> StatisticsInfo:
     value = ask(endpoint, _STATISTICS)
     if isinstance(value, StatisticsInfo):
         return value
-    return StatisticsInfo.from_bytes(bytes(value))
+    return StatisticsInfo.from_bytes(encode(_STATISTICS, value))
 
 
 class Handlers:

@@ -85,16 +85,19 @@ class Workers:
                     f"drivers hold {self._count} threads beyond their deadline"
                 )
             self._count += 1
+        # Not as an argument: a thread keeps its arguments until it ends.
+        tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+        tasks.put(task)
         threading.Thread(
             target=self._serve,
-            args=(task,),
+            args=(tasks,),
             name="ndisbridge OID requests",
             daemon=True,
         ).start()
         return task
 
-    def _serve(self, task: _Task | None) -> None:
-        tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+    def _serve(self, tasks: queue.SimpleQueue[_Task]) -> None:
+        task: _Task | None = tasks.get()
         while task is not None:
             task.run()
             task = None  # what it holds is nobody's any more

@@ -3,15 +3,19 @@
 What a driver is: an object with some of the methods below.
 
 All of them are optional; a driver need not inherit from these classes, which
-say what is called when, and what it may answer.  No lock of the proxy's is
-held while a method runs, and OID requests come on any thread, several at
-once.
+say what is called when, and what it may answer.  One that does refuses, or as
+a filter module passes, the OID requests that it says nothing of.  No lock of
+the proxy's is held while a method runs, and OID requests come on any thread,
+several at once.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import NotSupportedError
 
 if TYPE_CHECKING:
     from .adapter import MiniportAdapter
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class OidHandling(Protocol):
+class OidHandling:
     """What miniport drivers and filter modules have in common."""
 
     def oid_request(self, request: OidRequest) -> Any:
@@ -44,6 +48,7 @@ class OidHandling(Protocol):
             NotSupportedError: It does not know this OID.
             Exception: Anything else that is wrong; the asker gets it.
         """
+        raise NotSupportedError
 
     def cancel_oid_request(self, request: OidRequest) -> None:
         """
@@ -58,7 +63,7 @@ class OidHandling(Protocol):
         """Start, or go on (MiniportRestart, FilterRestart)."""
 
 
-class MiniportDriver(OidHandling, Protocol):
+class MiniportDriver(OidHandling):
     """A driver of miniport adapters."""
 
     def initialize(
@@ -78,7 +83,7 @@ class MiniportDriver(OidHandling, Protocol):
         """
 
 
-class FilterDriver(OidHandling, Protocol):
+class FilterDriver(OidHandling):
     """
     A filter module; an object of its own for each adapter.
 
@@ -88,8 +93,12 @@ class FilterDriver(OidHandling, Protocol):
     without it, or with ``oids``, is passed without a call.
     """
 
-    #: OIDs that it wants to see; all if it has no such attribute.
-    oids: frozenset[int]
+    #: OIDs that it wants to see; None, or no such attribute, for all.
+    oids: Collection[int] | None = None
+
+    def oid_request(self, request: OidRequest) -> Any:
+        """Pass, answer or refuse an OID request (FilterOidRequest)."""
+        return request.forward()
 
     def attach(
         self, module: FilterModule, parameters: FilterAttachParameters
@@ -105,7 +114,7 @@ class FilterDriver(OidHandling, Protocol):
         """Something below indicates a status (FilterStatus)."""
 
 
-class ProtocolDriver(Protocol):
+class ProtocolDriver:
     """A protocol driver, or the lower edge of an intermediate one."""
 
     def bind(self, binding: Binding, parameters: BindParameters) -> None:

@@ -35,13 +35,19 @@ class Endpoint:
         "adapter",
         "interface",
         "is_filter",
+        "is_known",
         "oper_state",
         "paths",
     )
 
-    def __init__(self, adapter: MiniportAdapter, is_filter: bool) -> None:
+    def __init__(
+        self, adapter: MiniportAdapter, *, is_filter: bool, is_known: bool
+    ) -> None:
         self.adapter = adapter
         self.is_filter = is_filter
+        #: It has the identity, and maybe the ifIndex, of an interface that
+        #: has counted before: its counters are discontinuous.
+        self.is_known = is_known
         #: Ways down from here; replaced as a whole.
         self.paths = _NOWHERE
         #: None while it is not registered.

@@ -47,6 +47,8 @@ class FilterModule:
         name: str,
         identity: Identity,
         if_index: int,
+        *,
+        known: bool,
     ) -> None:
         self.adapter = adapter
         self.driver = driver
@@ -55,7 +57,7 @@ class FilterModule:
         self.identity = identity
         #: ifIndex.
         self.if_index = if_index
-        self.endpoint = Endpoint(adapter, is_filter=True)
+        self.endpoint = Endpoint(adapter, is_filter=True, is_known=known)
         self.paused = True
         oids = getattr(driver, "oids", None)
         self.step = Step(
@@ -64,6 +66,8 @@ class FilterModule:
             None if oids is None else frozenset(int(each) for each in oids),
         )
         self._below = Paths((adapter.step,))
+        #: Its place in the rows is closed; handlers may still complete it.
+        self._bridged = False
         self._detached = False
 
     @property
@@ -225,11 +229,12 @@ class FilterStack:
     def attach(self, module: FilterModule, place: int) -> None:
         """Attach; what fails undoes what was done."""
         adapter = self._adapter
-        if place:
-            module._below = self.modules[place - 1].endpoint.paths
+        lower, above = self._neighbours(place, self.modules[place:])
+        if isinstance(lower, FilterModule):
+            module._below = lower.endpoint.paths
         # Before it is registered: it may be asked at once.
         module.endpoint.route(Paths((module.step, *module._below.steps)))
-        call(module.driver, "attach", module, self._parameters(module, place))
+        call(module.driver, "attach", module, self._parameters(module, lower))
         try:
             adapter.register(
                 module.endpoint,
@@ -242,7 +247,12 @@ class FilterStack:
                 ),
                 module.if_index,
             )
-            self._insert(module, place)
+            self._add_rows(module, lower, above)
+            self.modules = (
+                *self.modules[:place],
+                module,
+                *self.modules[place:],
+            )
         except BaseException:
             module.endpoint.deregister(adapter.proxy.deadline(None))
             tell(module.driver, "detach")
@@ -250,10 +260,9 @@ class FilterStack:
         self.route()
 
     def _parameters(
-        self, module: FilterModule, place: int
+        self, module: FilterModule, lower: MiniportAdapter | FilterModule
     ) -> FilterAttachParameters:
         adapter = self._adapter
-        lower = self.modules[place - 1] if place else adapter
         return FilterAttachParameters(
             if_index=module.if_index,
             net_luid=module.net_luid,
@@ -268,16 +277,31 @@ class FilterStack:
             current_mac_address=adapter.attributes.current_mac_address,
         )
 
-    def _insert(self, module: FilterModule, place: int) -> None:
-        own, session = module.if_index, self._session
-        lower = (self.modules[place - 1] if place else self._adapter).if_index
-        above = self.modules[place:]
-        if above:
-            session.add_if_stack_entry(above[0].if_index, own)
-        session.add_if_stack_entry(own, lower)
-        if above:
-            session.delete_if_stack_entry(above[0].if_index, lower)
-        self.modules = (*self.modules[:place], module, *above)
+    def _neighbours(
+        self, place: int, upper: tuple[FilterModule, ...]
+    ) -> tuple[MiniportAdapter | FilterModule, FilterModule | None]:
+        """
+        What is directly below a place, and the first of those above it, not
+        counting modules whose place is closed.
+        """
+        lower = [each for each in self.modules[:place] if not each._bridged]
+        return (
+            lower[-1] if lower else self._adapter,
+            next((each for each in upper if not each._bridged), None),
+        )
+
+    def _add_rows(
+        self,
+        module: FilterModule,
+        lower: MiniportAdapter | FilterModule,
+        above: FilterModule | None,
+    ) -> None:
+        session = self._session
+        if above is not None:
+            session.add_if_stack_entry(above.if_index, module.if_index)
+        session.add_if_stack_entry(module.if_index, lower.if_index)
+        if above is not None:
+            session.delete_if_stack_entry(above.if_index, lower.if_index)
 
     # -- detaching
 
@@ -313,11 +337,10 @@ class FilterStack:
     def _bridge(self, module: FilterModule) -> None:
         """The row that takes the place of those of a module."""
         place = self._find(module)
-        if place + 1 < len(self.modules) and not self._session.closed:
-            lower = self.modules[place - 1] if place else self._adapter
-            self._session.add_if_stack_entry(
-                self.modules[place + 1].if_index, lower.if_index
-            )
+        lower, above = self._neighbours(place, self.modules[place + 1 :])
+        if above is not None and not self._session.closed:
+            self._session.add_if_stack_entry(above.if_index, lower.if_index)
+        module._bridged = True
 
     # -- requests
 
@@ -331,12 +354,6 @@ class FilterStack:
                 below = Paths((module.step, *below.steps))
             module.endpoint.route(below)
         adapter.endpoint.route(below)
-
-    @property
-    def top_if_index(self) -> int:
-        """ifIndex of what a protocol driver binds to."""
-        top = self.modules[-1] if self.modules else self._adapter
-        return top.if_index
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -153,9 +153,25 @@ class Identities:
 
     # -- giving up
 
-    def leave(self, identity: Identity) -> None:
-        """Note, durably, that an identity is being given up."""
-        attributes = identity.record.attributes
+    def leave(self, identity: Identity, *, idle: bool = False) -> None:
+        """
+        Note, durably, that an identity is being given up.
+
+        Args:
+            identity: The identity.
+            idle: It is not registered here: whoever has it keeps it.
+
+        Raises:
+            IdentityInUseError: Another process has it registered.
+        """
+        found = self._provider.find(identity.key)
+        if found is None or found.net_luid != identity.net_luid:
+            return  # it has been released already, by who healed
+        if idle and (holder := found.record.in_use_by) is not None:
+            raise IdentityInUseError(
+                f"{identity.key!r} is registered by {holder}", holder=holder
+            )
+        attributes = found.record.attributes
         if _LEAVING not in attributes:
             identity.update(attributes={**attributes, _LEAVING: "1"})
 

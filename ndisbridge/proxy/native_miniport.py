@@ -139,6 +139,7 @@ class NativeMiniport:
                     "net_luid": parameters.net_luid,
                 },
                 usual,
+                self._halt,
             )
         )
         return GeneralAttributes(**told)

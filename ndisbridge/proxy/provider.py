@@ -22,6 +22,8 @@ from ..exceptions import (
     ForkedError,
     InvalidParameterError,
     InvalidStateError,
+    NdisError,
+    NdisTimeoutError,
     ResourcesError,
 )
 from ..persistence import IdentityRecord
@@ -90,8 +92,10 @@ class ProxyProvider:
         )
         self._wait_timeout = wait_timeout
         self._workers = Workers()
-        self._lock = threading.Lock()
-        self._adapters: dict[str, MiniportAdapter | None] = {}
+        self._lock = threading.Condition()
+        self._adapters: dict[str, MiniportAdapter] = {}
+        #: Keys of adapters that are being installed, and the threads that do.
+        self._installing: dict[str, int] = {}
         self._closed = False
         handlers = Handlers()
         session._check_process()
@@ -145,6 +149,7 @@ class ProxyProvider:
             Exception: What the driver has raised.  A new adapter leaves
                 nothing behind then, a known one keeps its NET_LUID.
         """
+        self.check_process()
         self._reserve(key)
         try:
             identity, made = self.identities.adapter(
@@ -159,6 +164,7 @@ class ProxyProvider:
                     description=description or key,
                     virtual=virtual,
                     location=location,
+                    known=not made,
                 )
                 with adapter.turn.take(self.deadline(None)):
                     adapter.start()
@@ -166,28 +172,26 @@ class ProxyProvider:
                 if made:
                     self.identities.release(identity, time.monotonic())
                 raise
-        except BaseException:
-            del self._adapters[key]
-            raise
-        self._adapters[key] = adapter
-        return adapter
+            with self._lock:
+                self._adapters[key] = adapter
+            return adapter
+        finally:
+            with self._lock:
+                del self._installing[key]
+                self._lock.notify_all()
 
     def _reserve(self, key: str) -> None:
         with self._lock:
             if self._closed:
                 raise InvalidStateError("the proxy is closed")
-            if key in self._adapters:
+            if key in self._adapters or key in self._installing:
                 raise DuplicateObjectIdError(f"{key!r} is installed already")
-            self._adapters[key] = None
+            self._installing[key] = threading.get_ident()
 
     @property
     def adapters(self) -> dict[str, MiniportAdapter]:
         """The adapters that are installed here, by their keys."""
-        return {
-            key: each
-            for key, each in list(self._adapters.items())
-            if each is not None
-        }
+        return self._adapters.copy()
 
     def release_absent(
         self, *, adapters: bool = False
@@ -224,26 +228,51 @@ class ProxyProvider:
         stay.
 
         Args:
-            timeout: Seconds to wait for OID requests that are inside; the
-                proxy's wait_timeout if None.
+            timeout: Seconds to wait for OID requests that are inside, and
+                for adapters that are being installed; the proxy's
+                wait_timeout if None.
 
         Raises:
             NdisTimeoutError: One still is; close again to go on waiting.
+                All other adapters are shut down.
+            InvalidStateError: A driver asks in its ``initialize()``.
             ForkedError: It came through ``fork()``.
 
         Closing a closed proxy does nothing.
         """
         self.check_process()
-        with self._lock:
-            self._closed = True
         deadline = self.deadline(timeout)
-        for adapter in reversed(list(self.adapters.values())):
-            adapter.shutdown(max(deadline - time.monotonic(), 0))
+        self._let_nobody_in(deadline)
+        failures = []
+        for adapter in reversed(self.adapters.values()):
+            try:
+                adapter.shutdown(max(deadline - time.monotonic(), 0))
+            except NdisError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
         while self._providers:
             kind = next(iter(self._providers))
             if not self.session.closed:
                 self._providers[kind].deregister()
             del self._providers[kind]
+
+    def _let_nobody_in(self, deadline: float) -> None:
+        """Refuse new adapters, and wait for those that are on their way."""
+        with self._lock:
+            if threading.get_ident() in self._installing.values():
+                raise InvalidStateError(
+                    "the proxy cannot be closed by a driver that initializes"
+                )
+            self._closed = True
+            while self._installing:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise NdisTimeoutError(
+                        f"{next(iter(self._installing))!r} is still being "
+                        "installed"
+                    )
+                self._lock.wait(min(left, threading.TIMEOUT_MAX))
 
     def __enter__(self) -> ProxyProvider:
         return self
@@ -296,6 +325,19 @@ class ProxyProvider:
         for record in self.identities.filters_of(identity.record):
             self.session.release(record)
         self.identities.release(identity, deadline)
+
+    def check_not_replaced(self, adapter: MiniportAdapter) -> None:
+        """Refuse to end the NET_LUID of an adapter that came after."""
+        key = adapter.key
+        with self._lock:
+            replaced = (
+                key in self._installing
+                or self._adapters.get(key, adapter) is not adapter
+            )
+        if replaced:
+            raise InvalidStateError(
+                f"{adapter!r} is shut down, and has been installed anew"
+            )
 
     def forget(self, adapter: MiniportAdapter) -> None:
         """Let go of an adapter that is halted."""

@@ -63,8 +63,8 @@ def main(store: str, step: str) -> None:
     second = adapter.attach(object(), "g")
     stop("two attached")
 
-    def note_leaving(identity: ndis.Identity) -> None:
-        leave(identity)
+    def note_leaving(identity: ndis.Identity, **keywords) -> None:
+        leave(identity, **keywords)
         stop("uninstalling" if identity.key == "eth" else "detaching")
 
     leave = proxy.identities.leave
