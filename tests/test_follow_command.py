@@ -82,6 +82,20 @@ def test_clean_end(here, manager, by: int, code: int) -> None:
         assert after[name]["net_luid"] == during[name]["net_luid"]
 
 
+def test_adopt_beside_it(here) -> None:
+    """Where the service runs, `adopt` says so once, not for each link."""
+    here.ip("link add ve0 type veth peer name ve1")
+    with here.running("adopt", "--follow") as running:
+        running.say("3 links")
+        wait_for(lambda: here.rows("list")["ve1"]["registered_by"])
+        done = here.run("adopt", "-o", "jsonl")
+        pid = f"(pid {running.process.pid})"
+        (line,) = (each for each in done.stderr.splitlines() if pid in each)
+        assert line.startswith("3 links are registered by ")
+        assert done.stdout.count(pid) == 2 * 3  # the holder, and why not here
+        assert running.end() == 0
+
+
 def test_signal_before_it_is_ready(here) -> None:
     """Whenever the signal comes, it ends, and leaves nothing."""
     for delay in (0.0, 0.1, 0.2, 0.3, 0.4):

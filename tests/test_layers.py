@@ -84,6 +84,20 @@ PROXY_LAYERS = [
 ]
 
 
+#: Modules of the host's own links; each may import those before it.
+HOST_LAYERS = [
+    "compartments",
+    "links",
+    "recognition",
+    "link_identities",
+    "adoption",
+    "stacking",
+    "settings",
+    "following",
+    "linux",
+]
+
+
 def c_includes(path: Path) -> list[str]:
     return [
         Path(name).name
@@ -204,14 +218,37 @@ def test_python_imports_point_up(path: Path) -> None:
         assert PYTHON_LAYERS.index(found) <= own, f"{relative} imports {name}"
 
 
-@pytest.mark.parametrize("name", PROXY_LAYERS)
+@pytest.mark.parametrize("name", PROXY_LAYERS + HOST_LAYERS)
 def test_proxy_imports_point_up(name: str) -> None:
-    """So it is between the modules of the proxy provider."""
+    """So it is between the modules of the proxy provider, and the host's."""
+    layers = PROXY_LAYERS if name in PROXY_LAYERS else HOST_LAYERS
     path = PACKAGE / "proxy" / f"{name}.py"
     for each in imported(path) - type_checking_only(path):
         package, _, module = each.partition(".")
         if package == "proxy" and module not in type_checking_only(path):
-            assert module in PROXY_LAYERS[: PROXY_LAYERS.index(name)], each
+            assert module in layers[: layers.index(name)], each
+
+
+def test_all_of_proxy_has_a_layer() -> None:
+    """No module of it is left out."""
+    found = {path.stem for path in (PACKAGE / "proxy").glob("*.py")}
+    assert found == {"__init__", *PROXY_LAYERS, *HOST_LAYERS}
+
+
+def test_design_shows_all_layers() -> None:
+    """The figure of docs/design.md has what is there, and no more."""
+    text = (ROOT / "docs/design.md").read_text()
+    figure = re.search(r"^csrc/ .*?(?=^```$)", text, re.M | re.S)
+    assert figure is not None
+    core, python = figure[0].split("\nndisbridge/\n")
+    shown = {
+        path.name
+        for name in re.findall(r"[\w*]+\.[ch]\b|\w+\.\[ch\]|\w+\*", core)
+        for path in CSRC.glob(name)
+    }
+    assert shown == {path.name for path in CSRC.glob("*.[ch]")}
+    named = [each for each in PYTHON_LAYERS if not each.startswith("__")]
+    assert set(named) == set(re.findall(r"\w+", python)) & set(named)
 
 
 def test_only_native_calls_c() -> None:

@@ -207,6 +207,51 @@ def test_old_tag(here) -> None:
     assert here.links()["y0"]["ifindex"] == other["if_index"]
 
 
+def test_tags_of_another_store(here) -> None:
+    """What tags meant in a lost store they don't mean in the next one."""
+    for name in ("x0", "x1", "x2"):
+        here.ip(f"link add name {name} type ifb")
+    here.rows("adopt", "--tag")
+    here.ip("link del x0")
+    here.ip("link add name x3 type ifb")
+    for each in here.store.parent.glob(f"{here.store.name}*"):
+        each.unlink()
+    first = here.rows("adopt")
+    # What is on x1 is the NET_LUID of x2 now.
+    assert here.links()["x1"]["altnames"] == [
+        f"ndis-luid-{first['x2']['net_luid'][2:]}"
+    ]
+    here.ip("link set x1 name wan")
+    again = here.rows("adopt")
+    assert lasting(again["wan"]) == lasting(first["x1"])
+    for name in ("x2", "x3"):
+        assert lasting(again[name]) == lasting(first[name])
+        assert again[name]["state"] == "known"
+    tagged = here.rows("adopt", "--tag")
+    assert lasting(tagged["wan"]) == lasting(first["x1"])
+    # From now on the new tags count, wherever it goes.
+    here.ip("link set wan name x1")
+    assert lasting(here.rows("adopt")["x1"]) == lasting(first["x1"])
+    (tag,) = here.links()["x1"]["altnames"]
+    assert tag == f"ndis-luid-{first['x1']['net_luid'][2:]}"
+
+
+def test_release_of_what_is_elsewhere(here, new_namespace) -> None:
+    """A tag that can't be reached from here is told."""
+    there = new_namespace()
+    there.ip("link add x0 type ifb")
+    (tag,) = (
+        f"ndis-luid-{row['net_luid'][2:]}"
+        for name, row in there.rows("adopt", "--tag").items()
+        if name == "x0"
+    )
+    said = here.run("release", "x0", "--yes").stderr
+    assert f"in compartment {there.name!r} has the altname {tag}" in said
+    here.ip("link add y0 type ifb")
+    here.rows("adopt", "--tag")
+    assert "altname" not in here.run("release", "y0", "--yes").stderr
+
+
 def test_tag_that_is_taken(here) -> None:
     """What the kernel refuses is said, and is no success."""
     here.ip("link add x0 type ifb")

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -61,6 +62,25 @@ def test_tree(stacked) -> None:
     plain = stacked.run("stack").stdout
     assert plain.isascii()
     assert "`-- ve1" in plain
+
+
+def test_narrow_terminal(stacked, need) -> None:
+    """A tree is not folded where what it can do without takes the room."""
+    stacked.inside += [need("script"), "-qec"]
+    command = "stty cols 50; exec {} -m ndisbridge stack".format
+    lines = subprocess.run(
+        [*stacked.inside, command(sys.executable), "/dev/null"],
+        env={**stacked.environment, "TERM": "xterm"},
+        capture_output=True,
+        text=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    ).stdout.splitlines()
+    tree = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    assert "InterfaceDescription" not in tree[0]
+    assert len(tree) == 1 + len(names("\n".join(tree)))
+    assert any(line.startswith("├── if0") for line in tree)
+    assert all(len(line) <= 50 for line in tree)
 
 
 def test_what_is_below_twice(here) -> None:
@@ -217,6 +237,7 @@ def test_refused(here, need) -> None:
         (["lo", "GEN_LINK_SPEED", "1"], 2, "GEN_ADMIN_STATUS, GEN_ALIAS"),
         (["lo", "GEN_NONSENSE", "1"], 1, "no OID"),
         (["lo", "GEN_ADMIN_STATUS", "sideways"], 2, "not up or down"),
+        (["lo", "GEN_ADMIN_STATUS", "testing"], 2, "not up or down"),
         (["lo", "GEN_MAXIMUM_FRAME_SIZE", "x"], 2, "a number of bytes"),
         (["lo", "GEN_MAXIMUM_FRAME_SIZE", "9" * 30], 2, "a number of"),
         (["lo", "GEN_PROMISCUOUS_MODE", "maybe"], 2, "not on or off"),

@@ -6,9 +6,11 @@ The command adopt: once, or for as long as it runs.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 
 import click
 
+from ..persistence import IdentityInUseError
 from ..proxy.adoption import AdoptedLink, Adoption, AdoptionState
 from ..proxy.compartments import current_compartment
 from ..proxy.following import Removal
@@ -123,9 +125,18 @@ def row_of(each: AdoptedLink) -> Row:
 def _remark(adoption: Adoption, *first: str) -> None:
     for text in first:
         note(text)
+    held: Counter[str] = Counter()
     for each in adoption:
+        if isinstance(each.error, IdentityInUseError):
+            held[str(each.error.holder or "another session")] += 1
         for text in _remarks_on(each):
             note(f"{each.name}: {text}")
+    for holder, count in held.items():
+        # Usual where the service runs, and no reason for a line for each.
+        verb = "is" if count == 1 else "are"
+        note(
+            f"{count_of(count, 'link', 'links')} {verb} registered by {holder}"
+        )
 
 
 def _is_refused(each: AdoptedLink) -> bool:
@@ -146,7 +157,7 @@ def _caption(adoption: Adoption, path: str) -> str:
 def _remarks_on(each: AdoptedLink) -> list[str]:
     """What the administrator should know of an adopted link."""
     said = []
-    if each.error is not None:
+    if each.error and not isinstance(each.error, IdentityInUseError):
         said.append(f"{each.error}")
     if each.tag_error is not None:
         said.append(f"{each.tag_error.strerror}")

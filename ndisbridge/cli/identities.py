@@ -303,6 +303,12 @@ def release(
         session.release(record)
     _untag(record.net_luid)
     note(f"released {row.key} ({row.net_luid})")
+    if row.provider == PROVIDER_NAME and here not in {None, row.compartment}:
+        note(
+            f"if its link in compartment {row.compartment!r} has the altname "
+            f"ndis-luid-{row.net_luid[2:]}, take that off: it would pass for "
+            "the next one's"
+        )
 
 
 def _untag(net_luid: int) -> None:

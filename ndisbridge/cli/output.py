@@ -99,7 +99,7 @@ def show_rows(
     elif columns is not None:
         _show_table(rows, columns, caption)
     else:
-        shown, hidden = _fitting(rows, _usual_columns(rows))
+        shown, hidden = fitting(rows, _usual_columns(rows))
         if hidden:
             caption += (
                 f"; no room for {', '.join(hidden)}: -o json or --columns "
@@ -133,7 +133,7 @@ def _width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _fitting(
+def fitting(
     rows: Sequence[dict[str, Any]], columns: dict[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     """The columns that there is room for, and those that there is not."""
@@ -214,7 +214,7 @@ def live_table(
 ) -> Table:
     """Rows for a screen; what is marked stands out."""
     if columns is None:
-        columns, _ = _fitting(rows, _usual_columns(rows))
+        columns, _ = fitting(rows, _usual_columns(rows))
     cells = [
         [cell(field, row.get(field)) for field in columns.values()]
         for row in rows

@@ -21,6 +21,8 @@ from .options import compartment_option, identity_argument, store_option
 from .rows import ABSENT, Row
 from .stores import open_session
 
+#: TESTING is ifAdminStatus, too, but nothing that Linux can do.
+_ADMIN = {"up": IfAdminStatus.UP, "down": IfAdminStatus.DOWN}
 _ON = {"on", "true", "yes", "1"}
 _OFF = {"off", "false", "no", "0"}
 
@@ -81,7 +83,7 @@ def _parse(oid: int, text: str) -> Any:
         if oid == Oid.GEN_ALIAS:
             return text
         if oid == Oid.GEN_ADMIN_STATUS:
-            return IfAdminStatus[text.upper()]
+            return _ADMIN[text.lower()]
         if oid == Oid.GEN_MAXIMUM_FRAME_SIZE:
             number = int(text)
             if 0 <= number <= 0xFFFFFFFF:

@@ -14,7 +14,7 @@ import click
 from ..proxy.linux import LinuxHost
 from ..session import Session
 from .options import compartment_option, output_option_of, store_option
-from .output import cell, show_rows
+from .output import cell, fitting, show_rows
 from .rows import Row, rows_of_links, this_compartment
 from .streams import encoding, note, printable, write
 
@@ -87,7 +87,9 @@ def stack(store: str | None, output: str, compartment: str | None) -> None:
     """
     found = _read(store, compartment)
     if output == "tree":
-        show_rows(list(_tree(found)), "table", _TREE_COLUMNS)
+        rows = list(_tree(found))
+        shown, _ = fitting(rows, _TREE_COLUMNS)
+        show_rows(rows, "table", shown)
     elif output == "dot":
         write(_dot(found))
     else:

@@ -23,10 +23,12 @@ from ..session import Session
 from .links import LinuxLink
 from .recognition import (
     NAME,
+    OLD_TAG,
     PERMANENT_ADDRESS,
     Match,
-    attributes_of,
+    attributes_of_new,
     recognise,
+    tag_of,
 )
 
 # Two processes may adopt one namespace at once; the second try sees what the
@@ -255,6 +257,17 @@ class LinkIdentities:
         if self._owners.get(record.if_index) == net_luid:
             del self._owners[record.if_index]
 
+    def forget_old_tag(self, record: IdentityRecord) -> IdentityRecord:
+        """Its link has its own tag now: the old one may be another's."""
+        if OLD_TAG not in record.attributes:
+            return record
+        attributes = dict(record.attributes)
+        del attributes[OLD_TAG]
+        self._session.store.update(record.net_luid, attributes=attributes)
+        record = replace(record, attributes=attributes)
+        self._put(record)
+        return record
+
     # -- making
 
     def _changed(self, matches: Sequence[Match]) -> list[Changed]:
@@ -301,7 +314,7 @@ class LinkIdentities:
                     interface_guid=uuid.uuid4(),
                     if_index=match.link.if_index,
                     alias=match.link.alias,
-                    attributes=attributes_of(match.link),
+                    attributes=attributes_of_new(match.link, int(net_luid)),
                 )
                 for match, net_luid in zip(matches, net_luids, strict=True)
             ]
@@ -334,9 +347,9 @@ def _remove(index: _Index, record: IdentityRecord) -> None:
 
 
 def _traits_of(record: IdentityRecord) -> list[tuple[str, str]]:
-    """What recognition may know a device again by, but for its tag."""
+    """What recognition may know a device again by, but for its own tag."""
     found = [("key", record.key)]
-    for trait in (NAME, PERMANENT_ADDRESS):
+    for trait in (NAME, PERMANENT_ADDRESS, OLD_TAG):
         value = record.attributes.get(trait)
         if value:
             found.append((trait, value))
@@ -347,4 +360,6 @@ def _traits_of_link(link: LinuxLink) -> list[tuple[str, str]]:
     found = [("key", link.name), (NAME, link.name)]
     if link.permanent_address:
         found.append((PERMANENT_ADDRESS, link.permanent_address.hex(":")))
+    if link.tagged_net_luid:
+        found.append((OLD_TAG, tag_of(link)))
     return found

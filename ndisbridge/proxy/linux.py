@@ -385,10 +385,18 @@ class LinuxHost:
             lambda net_luid: self._if_indexes.get(net_luid, 0) not in free,
             few=few,
         )
+        tag_errors: list[OSError | None] = [None] * len(links)
+        if self.tag:
+            for i, (match, record) in enumerate(
+                zip(matches, records, strict=True)
+            ):
+                tag_errors[i] = self._tag(match.link, record)
+                if tag_errors[i] is None:
+                    records[i] = self._identities.forget_old_tag(record)
         interfaces = self._register(links, records)
         adopted = []
-        for match, record, done in zip(
-            matches, records, interfaces, strict=True
+        for match, record, done, tag_error in zip(
+            matches, records, interfaces, tag_errors, strict=True
         ):
             adopted.append(
                 AdoptedLink(
@@ -398,7 +406,7 @@ class LinuxHost:
                     done if isinstance(done, Interface) else None,
                     done if isinstance(done, Exception) else None,
                     match.previous_name,
-                    self._tag(match.link, record) if self.tag else None,
+                    tag_error,
                 )
             )
         net_luids = [0] * len(raw)

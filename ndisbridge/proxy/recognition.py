@@ -25,6 +25,9 @@ PERMANENT_ADDRESS = "permanent_address"
 PARENT_DEVICE = "parent_device"
 #: Compartment that a tagged device has moved to since its identity was made.
 COMPARTMENT = "compartment"
+#: Tag that a device had when its identity was made, which is not its own: of
+#: an identity that was released, or of another store.
+OLD_TAG = "old_tag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,27 @@ class Match:
         return name if name != self.link.name else ""
 
 
+def attributes_of_new(link: LinuxLink, net_luid: int) -> dict[str, str]:
+    """What an identity remembers of the device that it is made for."""
+    found = attributes_of(link)
+    if link.tagged_net_luid not in (0, net_luid):
+        found[OLD_TAG] = tag_of(link)
+    return found
+
+
 def attributes_of(link: LinuxLink) -> dict[str, str]:
-    """What an identity remembers of its device."""
+    """What an identity always remembers of its device."""
     found = {NAME: link.name, KIND: link.kind}
     if link.is_hardware:
         found[PERMANENT_ADDRESS] = link.permanent_address.hex(":")
     if link.parent_device:
         found[PARENT_DEVICE] = link.parent_device
     return found
+
+
+def tag_of(link: LinuxLink) -> str:
+    """A link's tag as attributes have it; "" for none."""
+    return f"{link.tagged_net_luid:016x}" if link.tagged_net_luid else ""
 
 
 def compartment_of(record: IdentityRecord) -> str:
@@ -125,6 +141,8 @@ def recognise(
                 found[i] = best
                 taken.add(best.net_luid)
 
+    # Its NET_LUID may be another device's by now: first who is known by it.
+    match(_index(here, _old_tag_of), tag_of)
     match(_index(everywhere, _net_luid_of), lambda link: link.tagged_net_luid)
     # Twins on one device: first those that have kept their names.
     match(
@@ -206,6 +224,10 @@ def _net_luid_of(record: IdentityRecord) -> int:
     return record.net_luid
 
 
+def _old_tag_of(record: IdentityRecord) -> str:
+    return record.attributes.get(OLD_TAG, "")
+
+
 def _hardware_of(record: IdentityRecord) -> tuple[str, str] | None:
     address = record.attributes.get(PERMANENT_ADDRESS)
     if not address:
@@ -256,8 +278,12 @@ def _changes(
         for name, value in record.attributes.items()
         if name
         not in (NAME, KIND, PERMANENT_ADDRESS, PARENT_DEVICE, COMPARTMENT)
+        and (name != OLD_TAG or value == tag_of(link))
     }
-    attributes.update(attributes_of(link))
+    if NAME in record.attributes:
+        attributes.update(attributes_of(link))
+    else:  # reserved, and not seen before
+        attributes.update(attributes_of_new(link, record.net_luid))
     if compartment != record.compartment:
         attributes[COMPARTMENT] = compartment
     if attributes != dict(record.attributes):
