@@ -89,12 +89,12 @@ HOST_LAYERS = [
     "compartments",
     "links",
     "recognition",
-    "link_identities",
+    "identities",
     "adoption",
     "stacking",
     "settings",
     "following",
-    "linux",
+    "host",
 ]
 
 
@@ -218,21 +218,24 @@ def test_python_imports_point_up(path: Path) -> None:
         assert PYTHON_LAYERS.index(found) <= own, f"{relative} imports {name}"
 
 
-@pytest.mark.parametrize("name", PROXY_LAYERS + HOST_LAYERS)
-def test_proxy_imports_point_up(name: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "layers"),
+    [("proxy", PROXY_LAYERS), ("proxy.linux", HOST_LAYERS)],
+)
+def test_proxy_imports_point_up(package: str, layers: list[str]) -> None:
     """So it is between the modules of the proxy provider, and the host's."""
-    layers = PROXY_LAYERS if name in PROXY_LAYERS else HOST_LAYERS
-    path = PACKAGE / "proxy" / f"{name}.py"
-    for each in imported(path) - type_checking_only(path):
-        package, _, module = each.partition(".")
-        if package == "proxy" and module not in type_checking_only(path):
-            assert module in layers[: layers.index(name)], each
-
-
-def test_all_of_proxy_has_a_layer() -> None:
-    """No module of it is left out."""
-    found = {path.stem for path in (PACKAGE / "proxy").glob("*.py")}
-    assert found == {"__init__", *PROXY_LAYERS, *HOST_LAYERS}
+    directory = PACKAGE.joinpath(*package.split("."))
+    found = {path.stem for path in directory.glob("*.py")}
+    assert found == {"__init__", *layers}
+    for number, name in enumerate(layers):
+        path = directory / f"{name}.py"
+        for each in imported(path) - type_checking_only(path):
+            parent, _, module = each.rpartition(".")
+            if each.startswith("proxy") and module not in type_checking_only(
+                path
+            ):
+                assert parent == package, f"{path} imports {each}"
+                assert module in layers[:number], f"{path} imports {each}"
 
 
 def test_design_shows_all_layers() -> None:

@@ -25,13 +25,13 @@ from netns import Namespace, ip, made_namespace
 import ndisbridge as ndis
 from ndisbridge.persistence import IdentityRecord
 from ndisbridge.persistence.sqlite import SqliteStore
-from ndisbridge.proxy.adoption import Adoption, AdoptionState
-from ndisbridge.proxy.compartments import (
+from ndisbridge.proxy.linux import LinuxHost, LinuxLink
+from ndisbridge.proxy.linux.adoption import Adoption, AdoptionState
+from ndisbridge.proxy.linux.compartments import (
     CompartmentError,
     current_compartment,
 )
-from ndisbridge.proxy.linux import LinuxHost, LinuxLink
-from ndisbridge.proxy.recognition import Match, attributes_of, recognise
+from ndisbridge.proxy.linux.recognition import Match, attributes_of, recognise
 
 IF_TYPE_OF_KIND = {
     "bridge": 209,
@@ -547,7 +547,7 @@ def test_namespace_without_a_name_is_refused(namespace: Namespace) -> None:
             ip("netns", "del", alias)
     if os.path.exists("/proc/sys/net/core/netdev_max_backlog"):
         script = (
-            "from ndisbridge.proxy.compartments import *\n"
+            "from ndisbridge.proxy.linux.compartments import *\n"
             "try: print(repr(current_compartment()))\n"
             "except CompartmentError as error: print(error)\n"
         )

@@ -32,9 +32,9 @@ from ndisbridge import IfAdminStatus, IfOperStatus, Oid
 from ndisbridge._native_linux import LinuxMonitor
 from ndisbridge.events import EventKind, EventStream, PublishedFields
 from ndisbridge.persistence.sqlite import SqliteStore
-from ndisbridge.proxy.compartments import CompartmentError
-from ndisbridge.proxy.following import Follower
 from ndisbridge.proxy.linux import LinuxHost
+from ndisbridge.proxy.linux.compartments import CompartmentError
+from ndisbridge.proxy.linux.following import Follower
 
 #: Seconds in which what is so must be told: the kernel itself takes up to
 #: one to notice a carrier.

@@ -11,10 +11,10 @@ from collections import Counter
 import click
 
 from ..persistence import IdentityInUseError
-from ..proxy.adoption import AdoptedLink, Adoption, AdoptionState
-from ..proxy.compartments import current_compartment
-from ..proxy.following import Removal
 from ..proxy.linux import LinuxHost
+from ..proxy.linux.adoption import AdoptedLink, Adoption, AdoptionState
+from ..proxy.linux.compartments import current_compartment
+from ..proxy.linux.following import Removal
 from .errors import HOST
 from .following import Ending, follow
 from .options import (

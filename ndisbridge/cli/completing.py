@@ -12,8 +12,8 @@ import click
 
 from ..constants import IfType, Oid
 from ..net_luid import NetLuid
-from ..proxy.recognition import NAME
-from ..proxy.settings import SETTABLE
+from ..proxy.linux.recognition import NAME
+from ..proxy.linux.settings import SETTABLE
 from .stores import read_store
 
 

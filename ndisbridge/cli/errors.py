@@ -14,7 +14,7 @@ import click
 
 from ..exceptions import InvalidParameterError, NdisError
 from ..persistence import StoreError
-from ..proxy.compartments import CompartmentError
+from ..proxy.linux.compartments import CompartmentError
 from .streams import note, printable
 
 #: Exit codes.  HOST: the kernel has refused, or an ifIndex is in conflict.

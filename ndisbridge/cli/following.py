@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Any
 
 from ..persistence import LeaseLostError
-from ..proxy.adoption import Adoption, AdoptionState
-from ..proxy.following import Follower, Removal
 from ..proxy.linux import LinuxHost
+from ..proxy.linux.adoption import Adoption, AdoptionState
+from ..proxy.linux.following import Follower, Removal
 from .errors import INTERRUPTED, OK, STORE
 from .notifying import notify
 from .observing import Change, ChangeKind, Observer

@@ -15,11 +15,11 @@ import click
 from ..constants import IfType
 from ..exceptions import NdisError
 from ..net_luid import NetLuid
-from ..proxy.compartments import current_compartment
-from ..proxy.links import read_links
 from ..proxy.linux import PROVIDER_NAME
-from ..proxy.recognition import recognise
-from ..proxy.settings import write_tag
+from ..proxy.linux.compartments import current_compartment
+from ..proxy.linux.links import read_links
+from ..proxy.linux.recognition import recognise
+from ..proxy.linux.settings import write_tag
 from ..session import Session
 from .errors import HOST
 from .options import (

@@ -21,8 +21,8 @@ from ..constants import (
 )
 from ..exceptions import NdisError
 from ..persistence import StoreNotFoundError
-from ..proxy.links import read_links
 from ..proxy.linux import LinuxHost
+from ..proxy.linux.links import read_links
 from ..session import Session
 from ..structures import Structure, oid_number
 from .completing import complete_oid

@@ -21,9 +21,9 @@ from .._native_linux import (
     LinuxMonitor,
 )
 from ..constants import IfOperStatus
-from ..proxy.links import LinuxLink, decode_link, read_links
 from ..proxy.linux import PROVIDER_NAME
-from ..proxy.recognition import recognise
+from ..proxy.linux.links import LinuxLink, decode_link, read_links
+from ..proxy.linux.recognition import recognise
 from .rows import Row, owners_of, row_of, unknown_row
 from .store_view import StoreView
 

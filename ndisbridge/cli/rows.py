@@ -16,11 +16,11 @@ from ..constants import IfOperStatus
 from ..exceptions import InvalidParameterError, NdisError
 from ..net_luid import NetLuid
 from ..persistence import IdentityRecord, StoreNotFoundError
-from ..proxy.adoption import AdoptionState, IfIndexConflictError
-from ..proxy.compartments import CompartmentError, current_compartment
-from ..proxy.links import LinuxLink, read_links
 from ..proxy.linux import PROVIDER_NAME
-from ..proxy.recognition import Match, compartment_of, recognise
+from ..proxy.linux.adoption import AdoptionState, IfIndexConflictError
+from ..proxy.linux.compartments import CompartmentError, current_compartment
+from ..proxy.linux.links import LinuxLink, read_links
+from ..proxy.linux.recognition import Match, compartment_of, recognise
 from .errors import NotFound
 from .stores import read_store
 from .streams import note

@@ -13,7 +13,7 @@ import click
 from ..constants import IfAdminStatus, Oid
 from ..exceptions import InterfaceNotFoundError, NdisError
 from ..persistence import StoreNotFoundError
-from ..proxy.settings import SETTABLE, set_link
+from ..proxy.linux.settings import SETTABLE, set_link
 from .completing import complete_settable, complete_value
 from .errors import HOST, NotFound
 from .live import live_row, oid_name, parse_oid

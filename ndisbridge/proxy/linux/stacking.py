@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..exceptions import InterfaceNotFoundError, StackLoopError
-from ..session import Session
+from ...exceptions import InterfaceNotFoundError, StackLoopError
+from ...session import Session
 from .links import LinuxLink, stack_rows
 
 Row = tuple[int, int]

@@ -1,15 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-The host's own links, adopted: each gets an identity that lasts, and is
-registered under the kernel's ifIndex with its values published.
-
-    with ndisbridge.Session("/var/lib/acme/ndis.db") as session:
-        with LinuxHost(session) as host:
-            for adopted in host.adopt():
-                print(adopted.name, adopted.net_luid, adopted.state.value)
-
-:meth:`LinuxHost.follow` keeps them so; see
-:mod:`ndisbridge.proxy.following`.
+The links of one network namespace as interfaces of a session.
 """
 
 from __future__ import annotations
@@ -21,24 +12,24 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from .._native_linux import LinuxHandle, LinuxLinks
-from ..constants import Oid
-from ..exceptions import (
+from ..._native_linux import LinuxHandle, LinuxLinks
+from ...constants import Oid
+from ...exceptions import (
     InterfaceNotFoundError,
     InUseError,
     InvalidParameterError,
     NdisError,
     NotSupportedError,
 )
-from ..persistence import (
+from ...persistence import (
     IdentityConflictError,
     IdentityInUseError,
     IdentityRecord,
     NotRetainedError,
 )
-from ..provider import Identity, Interface, InterfaceInformation, Provider
-from ..session import Session
-from ..structures import encode
+from ...provider import Identity, Interface, InterfaceInformation, Provider
+from ...session import Session
+from ...structures import encode
 from .adoption import (
     AdoptedLink,
     Adoption,
@@ -47,34 +38,18 @@ from .adoption import (
     state_of,
 )
 from .compartments import (
-    CompartmentError,
     current_compartment,
     namespace_of_thread,
 )
 from .following import Follower, Removal
-from .link_identities import LinkIdentities
+from .identities import LinkIdentities
 from .links import (
     LinuxLink,
     decode_link,
     information_of,
-    read_links,
 )
 from .settings import SETTABLE
 from .stacking import LinkStack
-
-__all__ = [
-    "PROVIDER_NAME",
-    "AdoptedLink",
-    "Adoption",
-    "AdoptionState",
-    "CompartmentError",
-    "Follower",
-    "IfIndexConflictError",
-    "LinuxHost",
-    "LinuxLink",
-    "current_compartment",
-    "read_links",
-]
 
 #: Name of the provider that the host's links belong to.
 PROVIDER_NAME = "linux"
@@ -113,7 +88,7 @@ class LinuxHost:
     Args:
         session: Where to register them.
         compartment: Name of the namespace; by default the calling thread's,
-            see :func:`~ndisbridge.proxy.compartments.current_compartment`.
+            see :func:`~ndisbridge.proxy.linux.current_compartment`.
         tag: Write each link's NET_LUID onto it, as an altname in the place
             of an older one, so that it is recognised wherever it goes.
 

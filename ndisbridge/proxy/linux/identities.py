@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..exceptions import NdisError
-from ..net_luid import NetLuid
-from ..persistence import (
+from ...exceptions import NdisError
+from ...net_luid import NetLuid
+from ...persistence import (
     IdentityExistsError,
     IdentityRecord,
     StoreUncertainError,
 )
-from ..persistence.records import SessionInfo
-from ..session import Session
+from ...persistence.records import SessionInfo
+from ...session import Session
 from .links import LinuxLink
 from .recognition import (
     NAME,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from .._native_linux import LinuxHandle, LinuxLinks
-from ..constants import (
+from ..._native_linux import LinuxHandle, LinuxLinks
+from ...constants import (
     LINK_SPEED_UNKNOWN,
     IfAccessType,
     IfAdminStatus,
@@ -21,7 +21,7 @@ from ..constants import (
     Medium,
     PhysicalMedium,
 )
-from ..provider import InterfaceInformation
+from ...provider import InterfaceInformation
 
 _ARPHRD_ETHER = 1
 _HARDWARE = int(IfFlags.HARDWARE_INTERFACE)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._native_linux import LinuxHandle
-from ..constants import Oid
-from ..structures import encode
+from ..._native_linux import LinuxHandle
+from ...constants import Oid
+from ...structures import encode
 from .links import LinuxLink
 
 #: OIDs that the kernel can be asked to set.

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..net_luid import NetLuid
-from ..persistence import IdentityRecord
+from ...net_luid import NetLuid
+from ...persistence import IdentityRecord
 from .links import LinuxLink
 
 #: Attributes of an identity that say how its device is known again.

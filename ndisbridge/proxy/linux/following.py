@@ -18,19 +18,19 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from .._native_linux import (
+from ..._native_linux import (
     CHANGE_LINK,
     CHANGE_RESYNC,
     LinuxChanges,
     LinuxMonitor,
 )
-from ..exceptions import ForkedError, InvalidStateError, NdisError
-from ..persistence import IdentityInUseError, StoreError
+from ...exceptions import ForkedError, InvalidStateError, NdisError
+from ...persistence import IdentityInUseError, StoreError
 from .adoption import AdoptedLink
 from .compartments import CompartmentError, namespace_of_thread
 
 if TYPE_CHECKING:
-    from .linux import LinuxHost
+    from .host import LinuxHost
 
 #: What becomes of a link that vanishes: it is deregistered, and its identity
 #: stays; or it is removed, and its identity is released.
