@@ -261,6 +261,23 @@ def test_store_comes_and_goes(here) -> None:
         assert running.end(signal.SIGINT) == 130
 
 
+def test_store_that_is_being_made(here) -> None:
+    """Between its first page and its tables a store is not there yet."""
+    import apsw
+
+    here.store.parent.mkdir(exist_ok=True)
+    database = apsw.Connection(str(here.store))
+    database.execute("PRAGMA journal_mode=WAL").fetchall()
+    assert here.store.stat().st_size
+    assert "it is empty, no store yet" in here.run("list", code=3).stderr
+    with here.running("watch", "-o", "jsonl") as running:
+        assert running.event(name="lo")["state"] == "unknown"
+        database.close()
+        here.rows("adopt")
+        assert running.event(event="created", name="lo")["net_luid"]
+        assert running.end(signal.SIGINT) == 130
+
+
 # ---------------------------------------------------------------------------
 # The live table
 

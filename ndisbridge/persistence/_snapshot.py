@@ -11,7 +11,7 @@ import os
 import apsw
 
 from . import _files, _schema
-from .errors import StoreCorruptError
+from .errors import StoreNotFoundError
 
 
 def take(path: str, timeout_ms: int) -> apsw.Connection:
@@ -20,7 +20,8 @@ def take(path: str, timeout_ms: int) -> apsw.Connection:
     source = _open(path, timeout_ms)
     try:
         if not _schema.check(source, path):
-            raise StoreCorruptError("it is empty", path)
+            # Who makes it has got no further than the file's header.
+            raise StoreNotFoundError("it is empty, no store yet", path)
         copy = apsw.Connection(":memory:")
         with copy.backup("main", source, "main") as backup:
             backup.step()
