@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from netns import Namespace, ip, made_namespace
 
@@ -35,6 +34,9 @@ from ndisbridge.persistence.sqlite import SqliteStore
 from ndisbridge.proxy.linux import LinuxHost
 from ndisbridge.proxy.linux.compartments import CompartmentError
 from ndisbridge.proxy.linux.following import Follower
+
+#: Of the tools of the tests; other interpreters smoke-test without it.
+psutil = pytest.importorskip("psutil")
 
 #: Seconds in which what is so must be told: the kernel itself takes up to
 #: one to notice a carrier.
