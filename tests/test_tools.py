@@ -384,6 +384,7 @@ def with_values(**values: Any) -> bytes:
                 ({"if_type": 1, "block": 0, "indexes": "4096"}, 1),
                 ({"if_type": 1, "block": 0, "indexes": f"0-{10**30}"}, 1),
                 ({"if_type": 1, "block": 0, "indexes": ""}, 0),
+                ({"if_type": 1, "block": 0, "indexes": {}}, 0),
                 ({"if_type": 1, "block": 0, "bits": "AA=="}, 0),
                 ({"if_type": 1, "block": 0, "bits": "AQ=="}, 1),
                 ({"if_type": 1, "block": 0, "bits": 5}, 0),
