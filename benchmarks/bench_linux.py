@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 import pytest
-from netns import Namespace, why_not
+from netns import Namespace, skip_without_namespaces
 
 import ndisbridge as ndis
 from ndisbridge._native_linux import LinuxHandle
@@ -133,8 +133,7 @@ class Adopter:
 
 @pytest.fixture(scope="module")
 def crowd() -> Iterator[Crowd]:
-    if why_not():
-        pytest.skip(why_not())
+    skip_without_namespaces()
     made = Crowd()
     try:
         yield made
@@ -289,8 +288,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
-    if why_not():
-        pytest.skip(why_not())
+    skip_without_namespaces()
     here, there = (Namespace(f"ndisbench-{os.getpid()}-{n}") for n in range(2))
     made = Watched(here, there)
     yield made
@@ -375,8 +373,7 @@ with ndis.Session(sys.argv[1]) as session, LinuxHost(session) as host:
 
 def test_catching_up(tmp_path: Path) -> None:
     """3,000 links that came while it was stopped, after SIGCONT."""
-    if why_not():
-        pytest.skip(why_not())
+    skip_without_namespaces()
     namespace = Namespace(f"ndisbench-{os.getpid()}-s")
     try:
         with namespace.entered():

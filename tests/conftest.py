@@ -17,9 +17,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
+from netns import skip_without_namespaces
 
 import ndisbridge as ndis
 
@@ -96,6 +98,33 @@ def proof(
         return done.returncode, json.loads(done.stdout[begin:])
 
     return proof
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> ModuleType:
+    """The module that runs a server."""
+    path = ROOT / "tests" / "workers" / "postgres_server.py"
+    spec = importlib.util.spec_from_file_location("postgres_server", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def server(
+    postgres_server: Any,
+    missing: Callable[[str], NoReturn],
+    need_module: Callable[[str], None],
+) -> Iterator[Any]:
+    """One PostgreSQL server for all tests that want one."""
+    need_module("psycopg")
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(postgres_server.running())
+        except postgres_server.NoServerError as error:
+            missing(str(error))
+        yield found
 
 
 @pytest.fixture
@@ -249,15 +278,11 @@ def new_namespace(
 ) -> Iterator[Callable[[], Namespace]]:
     """Makes network namespaces that share a store."""
     need("ip")
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
+    skip_without_namespaces()
     made: list[Namespace] = []
 
     def make() -> Namespace:
-        try:
-            made.append(Namespace(store_path))
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"no network namespaces here: {error}")
+        made.append(Namespace(store_path))
         return made[-1]
 
     yield make

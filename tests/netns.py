@@ -45,6 +45,12 @@ def why_not() -> str:
     return ""
 
 
+def skip_without_namespaces() -> None:
+    """Making one takes rights that nobody can install."""
+    if reason := why_not():
+        pytest.skip(reason)
+
+
 class Namespace:
     """A network namespace with an entry in /run/netns."""
 
@@ -106,8 +112,7 @@ _count = iter(range(1_000_000))
 
 
 def made_namespace() -> Iterator[Namespace]:
-    if why_not():
-        pytest.skip(why_not())
+    skip_without_namespaces()
     made = Namespace(f"ndistest-{os.getpid()}-{next(_count)}")
     try:
         yield made

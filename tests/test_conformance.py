@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interface_info import SINGLES
 
 import ndisbridge as ndis
 from ndisbridge import NetLuid, Oid, StatusCode, rfc2863
@@ -460,37 +461,7 @@ def test_14_interface_info_agrees(session: ndis.Session) -> None:
     )
     info = interface.query(Oid.GEN_INTERFACE_INFO)
     statistics = interface.query(Oid.GEN_STATISTICS)
-    singles = {
-        "if_oper_status": Oid.GEN_OPERATIONAL_STATUS,
-        "media_connect_state": Oid.GEN_MEDIA_CONNECT_STATUS_EX,
-        "media_duplex_state": Oid.GEN_MEDIA_DUPLEX_STATE,
-        "if_mtu": Oid.GEN_MAXIMUM_FRAME_SIZE,
-        "if_promiscuous_mode": Oid.GEN_PROMISCUOUS_MODE,
-        "xmit_link_speed": Oid.GEN_XMIT_LINK_SPEED,
-        "rcv_link_speed": Oid.GEN_RCV_LINK_SPEED,
-        "if_last_change": Oid.GEN_LAST_CHANGE,
-        "if_counter_discontinuity_time": Oid.GEN_DISCONTINUITY_TIME,
-        "if_in_unknown_protos": Oid.GEN_UNKNOWN_PROTOS,
-        "if_in_discards": Oid.GEN_RCV_DISCARDS,
-        "if_in_errors": Oid.GEN_RCV_ERROR,
-        "if_hc_in_octets": Oid.GEN_BYTES_RCV,
-        "if_hc_in_ucast_pkts": Oid.GEN_DIRECTED_FRAMES_RCV,
-        "if_hc_in_multicast_pkts": Oid.GEN_MULTICAST_FRAMES_RCV,
-        "if_hc_in_broadcast_pkts": Oid.GEN_BROADCAST_FRAMES_RCV,
-        "if_hc_out_octets": Oid.GEN_BYTES_XMIT,
-        "if_hc_out_ucast_pkts": Oid.GEN_DIRECTED_FRAMES_XMIT,
-        "if_hc_out_multicast_pkts": Oid.GEN_MULTICAST_FRAMES_XMIT,
-        "if_hc_out_broadcast_pkts": Oid.GEN_BROADCAST_FRAMES_XMIT,
-        "if_out_errors": Oid.GEN_XMIT_ERROR,
-        "if_out_discards": Oid.GEN_XMIT_DISCARDS,
-        "if_hc_in_ucast_octets": Oid.GEN_DIRECTED_BYTES_RCV,
-        "if_hc_in_multicast_octets": Oid.GEN_MULTICAST_BYTES_RCV,
-        "if_hc_in_broadcast_octets": Oid.GEN_BROADCAST_BYTES_RCV,
-        "if_hc_out_ucast_octets": Oid.GEN_DIRECTED_BYTES_XMIT,
-        "if_hc_out_multicast_octets": Oid.GEN_MULTICAST_BYTES_XMIT,
-        "if_hc_out_broadcast_octets": Oid.GEN_BROADCAST_BYTES_XMIT,
-    }
-    for member, oid in singles.items():
+    for member, oid in SINGLES.items():
         value = interface.query(oid)
         assert value == getattr(info, member), member
         assert value != 0, member
@@ -511,10 +482,10 @@ def test_14_interface_info_agrees(session: ndis.Session) -> None:
     assert row.mtu == info.if_mtu
 
     # Also where some is published and the rest is a handler's to say.
-    told = {oid: n for n, oid in enumerate(singles.values(), 1)}
+    told = {oid: n for n, oid in enumerate(SINGLES.values(), 1)}
     told[Oid.GEN_PROMISCUOUS_MODE] = 1
     told[Oid.GEN_INTERFACE_INFO] = InterfaceInformation(
-        **{member: told[oid] for member, oid in singles.items()}
+        **{member: told[oid] for member, oid in SINGLES.items()}
     )
 
     class Handler:
@@ -526,7 +497,7 @@ def test_14_interface_info_agrees(session: ndis.Session) -> None:
     )
     mixed.publish(mtu=1280, in_errors=77, oper_status=ndis.IfOperStatus.UP)
     info = mixed.query(Oid.GEN_INTERFACE_INFO)
-    for member, oid in singles.items():
+    for member, oid in SINGLES.items():
         assert mixed.query(oid) == getattr(info, member), member
     assert (info.if_mtu, info.if_in_errors) == (1280, 77)
     assert info.if_out_errors == told[Oid.GEN_XMIT_ERROR]

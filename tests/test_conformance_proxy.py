@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interface_info import SINGLES
 
 import ndisbridge as ndis
 from ndisbridge import IndexState, Oid, StatusCode
@@ -313,36 +314,9 @@ def test_13_query(session, both, oid) -> None:
 
 def test_14_interface_info_agrees(session, both) -> None:
     """INTERFACE_INFO says what every single OID says; octets add up."""
-    singles = {
-        "if_oper_status": Oid.GEN_OPERATIONAL_STATUS,
-        "media_connect_state": Oid.GEN_MEDIA_CONNECT_STATUS_EX,
-        "media_duplex_state": Oid.GEN_MEDIA_DUPLEX_STATE,
-        "if_mtu": Oid.GEN_MAXIMUM_FRAME_SIZE,
-        "if_promiscuous_mode": Oid.GEN_PROMISCUOUS_MODE,
-        "xmit_link_speed": Oid.GEN_XMIT_LINK_SPEED,
-        "rcv_link_speed": Oid.GEN_RCV_LINK_SPEED,
-        "if_last_change": Oid.GEN_LAST_CHANGE,
-        "if_counter_discontinuity_time": Oid.GEN_DISCONTINUITY_TIME,
-        "if_in_unknown_protos": Oid.GEN_UNKNOWN_PROTOS,
-        "if_in_discards": Oid.GEN_RCV_DISCARDS,
-        "if_in_errors": Oid.GEN_RCV_ERROR,
-        "if_out_errors": Oid.GEN_XMIT_ERROR,
-        "if_out_discards": Oid.GEN_XMIT_DISCARDS,
-        "if_hc_in_octets": Oid.GEN_BYTES_RCV,
-        "if_hc_out_octets": Oid.GEN_BYTES_XMIT,
-    }
-    for way, end in (("in", "RCV"), ("out", "XMIT")):
-        for cast, name in (
-            ("ucast", "DIRECTED"),
-            ("multicast", "MULTICAST"),
-            ("broadcast", "BROADCAST"),
-        ):
-            for what, oid in (("pkts", "FRAMES"), ("octets", "BYTES")):
-                member = f"if_hc_{way}_{cast}_{what}"
-                singles[member] = Oid[f"GEN_{name}_{oid}_{end}"]
     for each in both:
         information = each.query(Oid.GEN_INTERFACE_INFO)
-        for member, oid in singles.items():
+        for member, oid in SINGLES.items():
             assert each.query(oid) == getattr(information, member), member
         for member, value in dataclasses.asdict(STATISTICS).items():
             if member != "supported_statistics":

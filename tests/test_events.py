@@ -131,7 +131,7 @@ def test_one_interface(session: ndis.Session, provider: ndis.Provider) -> None:
     # Read from a clock that ticks a hundred times a second or more.
     assert session.if_table_last_change >= began - 20
     with pytest.raises(AttributeError):
-        first.missed = 1  # type: ignore[misc]
+        first.missed = 1
 
 
 def test_initial_and_stack(
@@ -400,7 +400,7 @@ def test_callback_that_raises(
     assert {type(each.exc_value) for each in told} == {ValueError, SystemExit}
     assert all(each.object is callback for each in told)
     with pytest.raises(TypeError):
-        session.subscribe(5)  # type: ignore[arg-type]
+        session.subscribe(5)
 
 
 def test_slow_callback(session: ndis.Session, provider: ndis.Provider) -> None:
@@ -874,7 +874,7 @@ def test_many_identities(store_path: Path) -> None:
 def test_a_look_at_a_busy_store(store_path: Path) -> None:
     """What a look has found is told once the records can be read."""
     with ndis.Session(store_path) as session:
-        watch: Any = session.store.watch()  # type: ignore[attr-defined]
+        watch: Any = session.store.watch()
         look_up = watch._records
         try:
             session.register_provider("p").identity("k", ETHERNET)

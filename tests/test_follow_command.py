@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import json
 import os
 import signal
@@ -300,23 +298,6 @@ def test_usage(here, arguments: list[str]) -> None:
 
 # ---------------------------------------------------------------------------
 # On a server
-
-
-@pytest.fixture
-def server(root: Path) -> Iterator[Any]:
-    """A PostgreSQL server with nothing in it."""
-    path = root / "tests/workers/postgres_server.py"
-    spec = importlib.util.spec_from_file_location("postgres_server", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with contextlib.ExitStack() as stack:
-        try:
-            yield stack.enter_context(module.running())
-        except module.NoServerError as error:
-            missing = pytest.fail if os.environ.get("CI") else pytest.skip
-            missing(str(error))
 
 
 def test_on_a_server(here, server: Any) -> None:

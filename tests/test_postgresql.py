@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 import os
 import re
@@ -18,9 +17,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from calling import Threads
 
 psycopg = pytest.importorskip("psycopg")
 
@@ -40,27 +40,8 @@ from ndisbridge.persistence.postgresql import (  # noqa: E402
     PostgresqlStore,
 )
 
-_spec = importlib.util.spec_from_file_location(
-    "postgres_server", Path(__file__).parent / "workers/postgres_server.py"
-)
-assert _spec is not None and _spec.loader is not None
-postgres_server = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(postgres_server)
-
 TUNNEL = int(ndis.IfType.TUNNEL)
 SECRET = "s3cr3t-hunter2"
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Any]:
-    """One server for all; skipped without one, but CI fails."""
-    with contextlib.ExitStack() as stack:
-        try:
-            found = stack.enter_context(postgres_server.running())
-        except postgres_server.NoServerError as error:
-            missing = pytest.fail if os.environ.get("CI") else pytest.skip
-            missing(str(error))
-        yield found
 
 
 @pytest.fixture
@@ -171,7 +152,7 @@ def cut(store: PostgresqlStore, when: str) -> None:
             raise psycopg.OperationalError("cut off")
         return execute(query, *args, **options)
 
-    connection.execute = cutting  # type: ignore[method-assign]
+    connection.execute = cutting
 
 
 # -- the protocol
@@ -760,12 +741,16 @@ def test_roles(server: Any, root: Path) -> None:
 
 
 def test_dump(
-    server: Any, database: str, url: Callable[..., str], tmp_path: Path
+    server: Any,
+    database: str,
+    url: Callable[..., str],
+    tmp_path: Path,
+    postgres_server: Any,
+    missing: Callable[[str], NoReturn],
 ) -> None:
     """A dump while sessions live has all hosts, and is a store again."""
     for program in ("pg_dump", "pg_restore"):
         if not (postgres_server.programs() / program).exists():
-            missing = pytest.fail if os.environ.get("CI") else pytest.skip
             missing(f"no {program} here")
 
     def run(program: str, *words: str) -> None:
@@ -1084,7 +1069,7 @@ def test_interrupted_while_giving_back(
             raise KeyboardInterrupt
         return done
 
-    one._db.execute = execute  # type: ignore[method-assign]
+    one._db.execute = execute
     with pytest.raises(KeyboardInterrupt):
         one.return_blocks(TUNNEL, [1])
         time.sleep(5)  # it comes before
@@ -1433,31 +1418,6 @@ def test_closed(store: Callable[..., PostgresqlStore]) -> None:
 # -- group commit
 
 
-class Threads:
-    """Threads that each call something, and what came of it."""
-
-    def __init__(self) -> None:
-        self.results: dict[object, object] = {}
-        self._threads: list[threading.Thread] = []
-
-    def start(self, name: object, call: Callable[[], object]) -> None:
-        def run() -> None:
-            try:
-                self.results[name] = call()
-            except BaseException as error:
-                self.results[name] = error
-
-        thread = threading.Thread(target=run, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def join(self) -> dict[object, object]:
-        for each in self._threads:
-            each.join(60)
-            assert not each.is_alive(), "a thread was never woken"
-        return self.results
-
-
 @contextlib.contextmanager
 def locked(server: Any, database: str) -> Iterator[None]:
     """Nobody can begin a transaction of a session meanwhile."""
@@ -1510,7 +1470,7 @@ def counting(store: PostgresqlStore) -> list[int]:
             commits.append(1)
         return execute(query, *args, **options)
 
-    store._db.execute = count  # type: ignore[method-assign]
+    store._db.execute = count
     return commits
 
 
@@ -1528,7 +1488,7 @@ def test_threads_share_a_commit(
     commits = counting(one)
     records = {i: record_of(f"k{i}", i) for i in range(28)}
     twin = record_of("k7", 99)
-    threads = Threads()
+    threads = Threads(60)
     with locked(server, database):
         for name, record in (
             *records.items(),
@@ -1579,7 +1539,7 @@ def test_threads_share_a_commit(
     assert stored["there"].alias == "a"
     one.unconfirm([used.net_luid])
     commits.clear()
-    threads = Threads()
+    threads = Threads(60)
     gone = [used, *(records[i] for i in range(7)), records[0]]
     with locked(server, database):
         for i, record in enumerate(gone):
@@ -1604,7 +1564,7 @@ def test_commit_that_is_lost_for_all(
     one = store()
     one.lease_blocks(TUNNEL, 0, 0, 1)
     cut(one, when)
-    threads = Threads()
+    threads = Threads(60)
     with locked(server, database):
         for i in range(8):
             threads.start(i, retaining(one, record_of(f"k{i}", i)))
@@ -1638,7 +1598,7 @@ def test_wait_for_a_replica_that_is_cancelled(
             retaining(one, record_of("k", 1)),
             lambda: one.lease_blocks(TUNNEL, 1, 1, 1),
         ):
-            threads = Threads()
+            threads = Threads(60)
             threads.start(0, call)
             wait_for(lambda: sql(server, database, cancel))
             (error,) = threads.join().values()
@@ -1672,7 +1632,7 @@ def test_transaction_that_is_begun_again_for_all(
         return real(*args)
 
     monkeypatch.setattr(one, place, losing)
-    threads = Threads()
+    threads = Threads(60)
     with locked(server, database):
         for i in range(8):
             threads.start(i, retaining(one, record_of(f"k{i}", i)))
@@ -1711,7 +1671,7 @@ def test_leader_that_fails_when_it_is_begun_again(
         save()
 
     monkeypatch.setattr(one, "_save_share", losing)
-    threads = Threads()
+    threads = Threads(60)
     with locked(server, database):
         threads.start(0, retaining(one, record_of("k0", 0)))
         wait_for(lambda: one._group._leader is not None)
@@ -1741,7 +1701,7 @@ def test_busy_in_a_group(
             call()
         return time.monotonic() - start
 
-    threads = Threads()
+    threads = Threads(60)
     with locked(server, database):
         for i in range(12):
             call = retaining(one, record_of(f"k{i}", i))
@@ -1768,7 +1728,7 @@ def test_busy_page_in_a_group(
     one = store()
     one.lease_blocks(TUNNEL, 0, 1, 2)
     retaining(one, record_of("there", 4096))()
-    threads, start = Threads(), time.monotonic()
+    threads, start = Threads(60), time.monotonic()
     with psycopg.connect(server.url(database)) as other:
         other.execute("SELECT FROM ndisbridge.pages FOR UPDATE")
         with locked(server, database):
@@ -1812,7 +1772,7 @@ def test_hosts_that_lock_pages_in_other_orders(
             wait_for(lambda: sql(server, "postgres", waits))
 
     monkeypatch.setattr(one, "_release_sets", releasing)
-    threads = Threads()
+    threads = Threads(60)
     with locked(server, "postgres"):
         for block in (1, 0):
             threads.start(
@@ -1887,7 +1847,7 @@ def test_interrupt_anywhere(store: Callable[..., PostgresqlStore]) -> None:
         sys.setprofile(count)
 
     for place in itertools.count(1):
-        threads = Threads()
+        threads = Threads(60)
         records = [record_of(f"{place}/{i}", next(numbers)) for i in range(4)]
 
         def lead(

@@ -27,6 +27,7 @@ from typing import NoReturn
 
 import apsw
 import pytest
+from calling import Threads
 
 import ndisbridge as ndis
 from ndisbridge import persistence
@@ -1019,7 +1020,7 @@ def test_changed_by_a_handler_of_signals(
         run()
 
     before = signal.signal(signal.SIGUSR1, handler)
-    store._check_session = interrupted  # type: ignore[method-assign]
+    store._check_session = interrupted
     try:
         record = record_of("a", 1)
         store.retain(sets_of(record), [record])
@@ -1656,31 +1657,6 @@ class Counting(Failing):
             self.commits += 1
             self.after()
         return result
-
-
-class Threads:
-    """Threads that each call something, and what came of it."""
-
-    def __init__(self) -> None:
-        self.results: dict[object, object] = {}
-        self._threads: list[threading.Thread] = []
-
-    def start(self, name: object, call: Callable[[], object]) -> None:
-        def run() -> None:
-            try:
-                self.results[name] = call()
-            except BaseException as error:
-                self.results[name] = error
-
-        thread = threading.Thread(target=run, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def join(self) -> dict[object, object]:
-        for each in self._threads:
-            each.join(300)
-            assert not each.is_alive(), "a thread was never woken"
-        return self.results
 
 
 @contextlib.contextmanager

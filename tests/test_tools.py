@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import os
@@ -20,7 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import apsw
 import pytest
@@ -1306,27 +1305,6 @@ def test_url_is_no_path(
         assert ended.value.code in {2, 3}, (arguments, said)
         assert "internal error" not in said
     assert os.listdir(tmp_path) == []
-
-
-@pytest.fixture(scope="module")
-def server(
-    missing: Callable[[str], NoReturn], need_module: Callable[[str], None]
-) -> Iterator[Any]:
-    """A PostgreSQL server; in CI there must be one."""
-    need_module("psycopg")
-    spec = importlib.util.spec_from_file_location(
-        "postgres_server",
-        Path(__file__).parent / "workers" / "postgres_server.py",
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with contextlib.ExitStack() as stack:
-        try:
-            started = stack.enter_context(module.running())
-        except module.NoServerError as error:
-            missing(str(error))
-        yield started
 
 
 @pytest.fixture
