@@ -384,8 +384,7 @@ static ndisbridge_status take_wanted_if_index(struct nb_table *table,
         return status;
     /* A retained NET_LUID may have an ifIndex of its own, retained with it.
      * A store has said that it is no other's; without one nobody knows. */
-    state = nb_bitmap_test(
-        &nb_pool_space(table->pool, NB_IF_INDEX_SPACE)->bitmap, if_index);
+    state = nb_pool_test(table->pool, NB_IF_INDEX_SPACE, if_index);
     return state == NDISBRIDGE_INDEX_RETAINED
             || (interface->confirmed && state == NDISBRIDGE_INDEX_UNLEASED)
         ? NDISBRIDGE_STATUS_SUCCESS

@@ -109,8 +109,9 @@ uint32_t nb_bitmap_free_many(struct nb_bitmap *bitmap,
 
 /* allocated -> held: clears `mine` of the indexes in mask and pins the
  * block once for each; all or none; false if one is not allocated.  Not
- * beside nb_bitmap_unlease(), in the middle of which a free index looks like
- * an allocated one. */
+ * beside nb_bitmap_lease(), which marks the block as leased last, nor beside
+ * nb_bitmap_unlease(), in the middle of which a free index looks like an
+ * allocated one. */
 bool nb_bitmap_hold(struct nb_bitmap *bitmap, uint32_t block,
     const uint64_t mask[NB_BLOCK_WORDS]);
 /* held -> allocated. */
@@ -152,7 +153,7 @@ static inline bool nb_bitmap_is_leased(
 }
 
 /* Publishes a block as leased; its retained bits stay out of reach.  False
- * if it is leased here already. */
+ * if it is leased here already.  Not beside nb_bitmap_unlease(). */
 bool nb_bitmap_lease(struct nb_bitmap *bitmap, uint32_t block,
     const uint64_t retained[NB_BLOCK_WORDS]);
 

@@ -123,15 +123,17 @@ static ndisbridge_status lease_own(struct nb_pool *pool,
 }
 
 /* Publishes what the hook has leased; how many blocks. */
-static uint32_t publish_blocks(struct nb_space *space,
+static uint32_t publish_blocks(struct nb_pool *pool, struct nb_space *space,
     ndisbridge_block_mask *leases, uint32_t count, uint32_t lowest,
     uint32_t highest)
 {
     uint32_t published = 0;
 
+    pthread_mutex_lock(&pool->moving);
     for (uint32_t i = 0; i < count; i++)
         if (leases[i].block >= lowest && leases[i].block <= highest)
             published += publish_block(space, &leases[i]);
+    pthread_mutex_unlock(&pool->moving);
     return published;
 }
 
@@ -154,8 +156,8 @@ static ndisbridge_status call_lease_hook(struct nb_pool *pool,
             &count, space->if_type, lowest, highest);
         /* A hook that leased nothing, or what it was not asked for. */
         if (status == NDISBRIDGE_STATUS_SUCCESS
-            && publish_blocks(space, leases, count < wanted ? count : wanted,
-                   lowest, highest)
+            && publish_blocks(pool, space, leases,
+                   count < wanted ? count : wanted, lowest, highest)
                 == 0)
             status = count == 0 ? NDISBRIDGE_STATUS_RESOURCES
                                 : NDISBRIDGE_STATUS_INVALID_DATA;
@@ -453,6 +455,35 @@ bool nb_pool_hold_one(
     return held;
 }
 
+void nb_pool_unhold_one(
+    struct nb_pool *pool, uint16_t if_type, uint32_t index)
+{
+    nb_bitmap_unhold_one(&nb_pool_peek(pool, if_type)->bitmap, index);
+}
+
+bool nb_pool_is_kept(struct nb_pool *pool, uint16_t if_type, uint32_t index)
+{
+    struct nb_space *space = nb_pool_peek(pool, if_type);
+
+    return space != NULL && nb_bitmap_is_kept(&space->bitmap, index);
+}
+
+uint32_t nb_pool_test(struct nb_pool *pool, uint16_t if_type, uint32_t index)
+{
+    struct nb_space *space = nb_pool_peek(pool, if_type);
+    uint32_t state = NDISBRIDGE_INDEX_UNLEASED;
+
+    if (space != NULL)
+        state = nb_bitmap_test(&space->bitmap, index);
+    if (space == NULL || state != NDISBRIDGE_INDEX_UNLEASED)
+        return state;
+    /* An index may be had a moment before its block is marked as leased. */
+    pthread_mutex_lock(&pool->moving);
+    state = nb_bitmap_test(&space->bitmap, index);
+    pthread_mutex_unlock(&pool->moving);
+    return state;
+}
+
 /* ---- give back -------------------------------------------------------- */
 
 static ndisbridge_status return_blocks(struct nb_pool *pool,
@@ -493,6 +524,15 @@ static uint32_t unlease_some(struct nb_space *space,
     return count;
 }
 
+static void lease_again(struct nb_pool *pool, struct nb_space *space,
+    const ndisbridge_block_mask *taken, uint32_t count)
+{
+    pthread_mutex_lock(&pool->moving);
+    for (uint32_t i = 0; i < count; i++)
+        nb_bitmap_lease(&space->bitmap, taken[i].block, taken[i].mask);
+    pthread_mutex_unlock(&pool->moving);
+}
+
 /* One trip: takes some blocks out and gives them back, or goes on using
  * them if the store will not have them. */
 static ndisbridge_status return_some(struct nb_pool *pool,
@@ -516,8 +556,7 @@ static ndisbridge_status return_some(struct nb_pool *pool,
     if (status == NDISBRIDGE_STATUS_SUCCESS)
         *returned += count;
     else
-        for (uint32_t i = 0; i < count; i++)
-            nb_bitmap_lease(&space->bitmap, taken[i].block, taken[i].mask);
+        lease_again(pool, space, taken, count);
     nb_store_relaxed(&space->asked_below, 0);
     nb_bitmap_unleased(&space->bitmap);
     nb_transit_end(&space->transit, &trip);

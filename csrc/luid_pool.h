@@ -34,8 +34,9 @@ struct nb_space {
 struct nb_pool {
     struct nb_host *host;
     _Atomic(struct nb_space *) *spaces;  /* 65,536 */
-    /* Never held in a hook: one thread at a time takes blocks out, holds
-     * indexes or, if there is no hook, leases blocks. */
+    /* Never held in a hook: one thread at a time takes blocks out, publishes
+     * leased ones or holds indexes.  A leased block can be allocated from
+     * before it is marked as leased; who holds such an index waits here. */
     pthread_mutex_t moving;
     uint32_t if_index_first;
 };
@@ -66,8 +67,15 @@ ndisbridge_status nb_pool_claim(
     struct nb_pool *pool, uint16_t if_type, uint32_t index);
 ndisbridge_status nb_pool_free(
     struct nb_pool *pool, uint16_t if_type, uint32_t index);
+/* ndisbridge_index_state of an index. */
+uint32_t nb_pool_test(
+    struct nb_pool *pool, uint16_t if_type, uint32_t index);
 /* nb_bitmap_hold_one() of an IfType whose space may not be there. */
 bool nb_pool_hold_one(
+    struct nb_pool *pool, uint16_t if_type, uint32_t index);
+void nb_pool_unhold_one(
+    struct nb_pool *pool, uint16_t if_type, uint32_t index);
+bool nb_pool_is_kept(
     struct nb_pool *pool, uint16_t if_type, uint32_t index);
 /* An ifIndex, the lowest or the next round. */
 ndisbridge_status nb_pool_allocate_if_index(

@@ -76,14 +76,10 @@ ndisbridge_status ndisbridge_free_net_luid_indexes(
 ndisbridge_status ndisbridge_test_net_luid_index(ndisbridge_session *session,
     uint32_t *state, uint16_t if_type, uint32_t net_luid_index)
 {
-    struct nb_space *space;
-
     NB_SESSION_ENTER(session);
     NB_REQUIRE(
         state != NULL && if_type != 0 && net_luid_index <= MAX_INDEX);
-    space = nb_pool_peek(&session->pool, if_type);
-    *state = space == NULL ? NDISBRIDGE_INDEX_UNLEASED
-                           : nb_bitmap_test(&space->bitmap, net_luid_index);
+    *state = nb_pool_test(&session->pool, if_type, net_luid_index);
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 

@@ -41,13 +41,9 @@ struct batch {
     uint32_t *to_confirm_if_indexes;
 };
 
-static struct nb_bitmap *bitmap_of(
-    ndisbridge_session *session, ndisbridge_net_luid net_luid)
+static uint16_t if_type_of(ndisbridge_net_luid net_luid)
 {
-    struct nb_space *space =
-        nb_pool_peek(&session->pool, (uint16_t)(net_luid >> 48));
-
-    return space == NULL ? NULL : &space->bitmap;
+    return (uint16_t)(net_luid >> 48);
 }
 
 static uint32_t index_of(ndisbridge_net_luid net_luid)
@@ -94,22 +90,20 @@ static ndisbridge_status hold(struct batch *batch, uint32_t i)
     const ndisbridge_persistence_hooks *hooks = &batch->session->host.hooks;
     struct item *item = &batch->items[i];
     ndisbridge_net_luid net_luid = batch->net_luids[i];
-    struct nb_bitmap *bitmap = bitmap_of(batch->session, net_luid);
+    struct nb_pool *pool = &batch->session->pool;
 
-    if (nb_pool_hold_one(&batch->session->pool, (uint16_t)(net_luid >> 48),
-            index_of(net_luid))) {
+    if (nb_pool_hold_one(pool, if_type_of(net_luid), index_of(net_luid))) {
         item->progress = HOLDS_NET_LUID;
         item->made->holds_net_luid = true;
         return NDISBRIDGE_STATUS_SUCCESS;
     }
     /* What is leased from no store is retained here or nowhere. */
     if (hooks->lease_blocks == NULL || hooks->retain == NULL) {
-        if (bitmap == NULL || !nb_bitmap_is_kept(bitmap, index_of(net_luid)))
+        if (!nb_pool_is_kept(pool, if_type_of(net_luid), index_of(net_luid)))
             return NDISBRIDGE_STATUS_INVALID_PARAMETER;
     } else if (hooks->confirm == NULL
-        && (bitmap == NULL
-            || nb_bitmap_test(bitmap, index_of(net_luid))
-                != NDISBRIDGE_INDEX_RETAINED)) {
+        && nb_pool_test(pool, if_type_of(net_luid), index_of(net_luid))
+            != NDISBRIDGE_INDEX_RETAINED) {
         return NDISBRIDGE_STATUS_INVALID_PARAMETER;
     }
     if (hooks->confirm != NULL)
@@ -160,8 +154,8 @@ static void give_back(struct batch *batch, uint32_t i)
     ndisbridge_net_luid net_luid = batch->net_luids[i];
 
     if (item->progress == HOLDS_NET_LUID)
-        nb_bitmap_unhold_one(
-            bitmap_of(batch->session, net_luid), index_of(net_luid));
+        nb_pool_unhold_one(&batch->session->pool, if_type_of(net_luid),
+            index_of(net_luid));
     if (item->progress == NEEDS_CONFIRM && host->hooks.unconfirm != NULL
         && nb_host_enter_hook(host, &hook, true) == NDISBRIDGE_STATUS_SUCCESS) {
         host->hooks.unconfirm(host->hooks.context, &net_luid, 1);

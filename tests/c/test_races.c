@@ -729,6 +729,69 @@ static void test_fresh_ones(struct store_member *member)
     close_session(store);
 }
 
+/* ndisbridge_trim() that keeps no block. */
+static void trim_all(void)
+{
+    uint32_t returned;
+
+    CHECK_STATUS(nb_pool_trim(&session->pool, &returned, 0), SUCCESS);
+}
+
+/* Leases a block and gives it back, again and again. */
+static void *lease_and_trim(void *argument)
+{
+    uint32_t number = *(uint32_t *)argument;
+
+    while (!atomic_load(&stopping)) {
+        uint32_t index = allocate();
+
+        CHECK_STATUS(free_one(index), SUCCESS);
+        trim_all();
+        atomic_fetch_add(&won[number], 1);
+    }
+    return NULL;
+}
+
+/* Allocated from a block that another thread is still publishing, an index
+ * is one's own all the same. */
+static void *retain_what_is_had(void *argument)
+{
+    uint32_t number = *(uint32_t *)argument;
+
+    while (!atomic_load(&stopping)) {
+        uint32_t if_index = 0, index = allocate();
+
+        CHECK_EQUAL(state_of(index), NDISBRIDGE_INDEX_ALLOCATED);
+        CHECK_STATUS(retain_one(index, 0), SUCCESS);
+        CHECK_STATUS(release_one(index, 0), SUCCESS);
+        trim_all();
+        index = allocate();
+        CHECK_STATUS(kit_register(session, &if_index, provider,
+                         kit_luid(6, index), 0, NULL),
+            SUCCESS);
+        CHECK_STATUS(
+            ndisbridge_deregister_interface(session, if_index, 1000),
+            SUCCESS);
+        CHECK_STATUS(free_one(index), SUCCESS);
+        atomic_fetch_add(&won[number], 1);
+    }
+    return NULL;
+}
+
+static void test_beside_lease(void)
+{
+    struct store_member member;
+    struct block_store *store = store_make(1);
+
+    store_join(&member, store, 1);
+    session = check_open(&member.hooks);
+    provider = kit_provider(session, kit_no_answer, NULL);
+    meet(lease_and_trim, retain_what_is_had);
+    CHECK(atomic_load(&won[0]) > 0 && atomic_load(&won[1]) > 0);
+    check_no_pins();
+    close_session(store);
+}
+
 /* Beside a trim, a free index is not taken for an allocated one. */
 static void *retain_a_free_one(void *argument)
 {
@@ -1030,6 +1093,7 @@ int main(void)
     test_released_once(&member);
     test_fresh_ones(NULL);
     test_fresh_ones(&member);
+    test_beside_lease();
     test_beside_trim(NULL, retain_a_free_one);
     test_beside_trim(&member, retain_a_free_one);
     test_chaos(seed, 1);
