@@ -6,7 +6,6 @@
 #include "explore.h"
 #include "luid_bitmap.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define WORDS 2  /* of block 0; the rest of it is retained throughout */
@@ -25,7 +24,7 @@ struct op {
     uint32_t begin, end;
 };
 
-static struct nb_bitmap *bitmap;
+static struct nb_bitmap space, *const bitmap = &space;
 static struct op ops[MAX_OPS];
 static uint32_t op_count, now;
 static uint8_t first[INDEXES];
@@ -256,10 +255,6 @@ static void start(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
     const uint8_t wanted[INDEXES] = { a, b, c, d };
     uint64_t others[NB_BLOCK_WORDS];
 
-    if (bitmap == NULL)
-        bitmap = aligned_alloc(64, (sizeof *bitmap + 63) / 64 * 64);
-    if (op_count == 0)
-        memset(bitmap, 0, sizeof *bitmap);
     memset(bitmap, 0, offsetof(struct nb_bitmap, pins));
     bitmap->pins[0] = 0;
     bitmap->summaries[0] = 0;

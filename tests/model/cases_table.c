@@ -37,6 +37,13 @@ static void give(void *context, void *memory, size_t size)
     free(memory);
 }
 
+/* What a session does here to its stack rows is not explored. */
+static void forget(void *context, uint32_t if_index)
+{
+    (void)context;
+    (void)if_index;
+}
+
 static ndisbridge_net_luid luid_of(int i)
 {
     return (uint64_t)6 << 48 | (uint64_t)(i + 1) << 24;
@@ -114,7 +121,8 @@ static void look(int i)
         return;
     nb_interface_read(interface, &event, &sequence);
     model_check(event.if_index == 0
-            || (event.net_luid == luid_of(0) && event.if_index == if_index_of(0))
+            || (event.net_luid == luid_of(0)
+                && event.if_index == if_index_of(0))
             || (event.net_luid == luid_of(1)
                 && event.if_index == if_index_of(1)),
         "an ifIndex with another's NET_LUID");
@@ -129,7 +137,10 @@ static void setup(void)
         host.life = &life;
         pool.host = &host;
         pool.if_index_first = 1;
-        nb_table_init(table, &host, &pool, &events);
+        if (nb_table_init(table, &host, &pool, &events)
+            != NDISBRIDGE_STATUS_SUCCESS)
+            abort();
+        table->forget = forget;
     }
     memset(inside, 0, sizeof inside);
     add(0);
