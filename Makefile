@@ -4,6 +4,8 @@
 # make test    build, and run every test
 # make lint    style, types, warnings of both compilers, generated files
 # make bench   benchmarks, and the goals that they are held to
+# make prove   every schedule of the core at a larger size, its protocols,
+#              its C tests under sanitizers
 # make soak    kills, faults and power cuts at full size, for hours
 # make clean   remove everything that the others have made
 #
@@ -14,7 +16,7 @@ SHELL := /bin/sh
 # not be here.
 export CC
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak clean build smoke
+.PHONY: help run test lint bench prove soak clean build smoke
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -96,6 +98,13 @@ bench: build $(VENV)/.tools
 	    --benchmark-columns=min,median,ops --benchmark-sort=name \
 	    --benchmark-group-by=group -q $(BENCH)
 	@$(BIN)/python benchmarks/report.py --check
+
+# MODEL_PREEMPTIONS, MODEL_LIMIT and MODEL_RANDOM for other sizes.
+prove: export MODEL_PREEMPTIONS ?= 3
+prove: export MODEL_LIMIT ?= 2000000
+prove: export MODEL_RANDOM ?= 200000
+prove: build $(VENV)/.tools
+	@$(BIN)/python -m pytest tests/test_model.py tests/test_c.py -rP
 
 # SOAK="--only power-cut --hours 2 --seed 7" for less.
 soak: build

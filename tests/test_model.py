@@ -53,9 +53,7 @@ def compile_one(source: Path, made: Path, tree: Path) -> Path:
 
 
 def link(objects: list[Path], program: Path) -> Path:
-    subprocess.run(
-        ["gcc", "-pthread", *objects, "-o", program], check=True
-    )
+    subprocess.run(["gcc", "-pthread", *objects, "-o", program], check=True)
     return program
 
 

@@ -48,7 +48,7 @@ BUGS = [
         "    if (nb_load(free_word(bitmap, word)) != 0)\n"
         "        mark(bitmap, word);\n}",
         "}",
-        "resources",
+        "hints",
     ),
     Bug(
         "a free does not tell who verifies",
@@ -69,28 +69,28 @@ BUGS = [
         BITMAP,
         "        empty = nb_load(&bitmap->pins[block]) == 0;\n",
         "",
-        "hold-unlease",
+        "put-back-unlease",
     ),
     Bug(
         "unlease does not look again",
         BITMAP,
         "            empty = nb_load(&own->mine[i]) == 0;\n",
         "            empty = true;\n",
-        "hold-unlease",
+        "put-back-unlease",
     ),
     Bug(
         "unlease does not compare",
         BITMAP,
         "empty = nb_compare_exchange(&own->mine[zeroed], &expected, 0);",
-        "empty = (nb_store(&own->mine[zeroed], 0), expected == expected);",
+        "expected = nb_exchange(&own->mine[zeroed], 0);",
         "free-unlease",
     ),
     Bug(
-        "put back in the wrong order, and unpinned",
+        "what is put back is not told to who verifies",
         BITMAP,
-        "nb_fetch_or(&own->free[i], mask[i] & ~before);",
-        "nb_store(&own->free[i], mask[i] & ~before);",
-        "release-unlease",
+        "    tell_verifiers(bitmap);\n}\n\nvoid nb_bitmap_keep",
+        "}\n\nvoid nb_bitmap_keep",
+        "resources-put-back",
     ),
     Bug(
         "entered though closed",
@@ -103,7 +103,7 @@ BUGS = [
         "entered without looking whose it is",
         TABLE,
         "nb_load(&interface->net_luid) != net_luid",
-        "false",
+        "net_luid == 0",
         "used-again",
     ),
     Bug(

@@ -13,9 +13,9 @@
 #define MAX_OPS 24
 #define NONE 255
 
-enum kind { ALLOCATE, CLAIM, FREE, HOLD, UNHOLD, SETTLE, PUT_BACK, LEASE,
+enum kind { ALLOCATE, TRY, CLAIM, FREE, HOLD, UNHOLD, SETTLE, PUT_BACK, LEASE,
     UNLEASE, TEST };
-enum { IS_UNLEASED, IS_FREE, IS_ALLOCATED, IS_RETAINED };
+enum { IS_UNLEASED, IS_FREE, IS_ALLOCATED, IS_RETAINED, IS_BOTH };
 
 struct op {
     enum kind kind;
@@ -66,6 +66,8 @@ static bool apply(const struct op *op, uint8_t *state)
     uint8_t *one = &state[op->index % INDEXES];
 
     switch (op->kind) {
+    case TRY:
+        return op->index == NONE || turn(one, IS_FREE, IS_ALLOCATED, true);
     case ALLOCATE:
         if (op->index != NONE)
             return turn(one, IS_FREE, IS_ALLOCATED, true);
@@ -88,19 +90,19 @@ static bool apply(const struct op *op, uint8_t *state)
     case PUT_BACK:
         return turn(one, IS_RETAINED, IS_FREE, true);
     case LEASE:
+        for (uint32_t i = 0; op->result && i < INDEXES; i++)
+            state[i] = state[i] == IS_BOTH ? IS_RETAINED : IS_FREE;
+        return true;
     case UNLEASE:
         for (uint32_t i = 0; op->result && i < INDEXES; i++) {
-            bool lease = op->kind == LEASE;
-
-            if (state[i] == IS_RETAINED)
-                continue;
-            if (!turn(&state[i], lease ? IS_UNLEASED : IS_FREE,
-                    lease ? IS_FREE : IS_UNLEASED, true))
+            if (state[i] != IS_FREE && state[i] != IS_RETAINED)
                 return false;
+            state[i] = state[i] == IS_FREE ? IS_UNLEASED : IS_BOTH;
         }
         return true;
     default:
-        return *one == op->result;
+        return *one == op->result
+            || (*one == IS_BOTH && op->result == IS_UNLEASED);
     }
 }
 
@@ -143,11 +145,13 @@ static void end(struct op *op, bool good)
 }
 
 /* As allocate_slow() of luid_pool.c does, without leases. */
-static uint8_t allocate(void)
+static uint8_t allocate_by(bool hints)
 {
     struct op *op = begin(ALLOCATE, NONE);
-    uint32_t stripe = (uint32_t)model_thread();
-    uint32_t found = nb_bitmap_allocate(bitmap, stripe);
+    uint32_t stripe = (uint32_t)model_thread(), found = NB_NO_INDEX;
+
+    if (hints)
+        found = nb_bitmap_allocate(bitmap, stripe);
 
     if (found == NB_NO_INDEX) {
         uint64_t frees = nb_bitmap_verify_begin(bitmap);
@@ -161,6 +165,11 @@ static uint8_t allocate(void)
     op->index = small_of(found);
     end(op, op->index != NONE);
     return op->index;
+}
+
+static uint8_t allocate(void)
+{
+    return allocate_by(true);
 }
 
 static bool claim(uint8_t i)
@@ -229,7 +238,8 @@ static void put_back(uint8_t i)
 
 static uint64_t retained[NB_BLOCK_WORDS];
 
-static void unlease(void)
+/* Gives the block back; leases it again. */
+static void unlease_once(bool again)
 {
     struct op *op = begin(UNLEASE, NONE);
 
@@ -239,7 +249,7 @@ static void unlease(void)
     unleased = nb_bitmap_unlease(bitmap, 0, retained);
     model_unlock(&moving);
     end(op, unleased);
-    if (op->result) {
+    if (op->result && again) {
         nb_bitmap_unleased(bitmap);
         op = begin(LEASE, NONE);
         end(op, nb_bitmap_lease(bitmap, 0, retained));
@@ -326,6 +336,17 @@ static void allocate_and_free(void)
         release(i);
 }
 static void allocate_one(void) { allocate(); }
+static void scan_one(void) { allocate_by(false); }
+static void try_one(void)
+{
+    struct op *op = begin(TRY, NONE);
+
+    op->index = small_of(
+        nb_bitmap_allocate(bitmap, (uint32_t)model_thread()));
+    end(op, true);
+}
+static void unlease(void) { unlease_once(true); }
+static void give_back(void) { unlease_once(false); }
 static void claim_0(void) { claim(0); }
 static void claim_2(void) { claim(2); }
 static void free_0(void) { release(0); }
@@ -356,6 +377,32 @@ static void retain_and_release(void)
     }
 }
 
+static void one_retained(void)
+{
+    start(IS_RETAINED, IS_RETAINED, IS_FREE, IS_RETAINED);
+}
+static void trimming_retained(void)
+{
+    one_retained();
+    trims = true;
+}
+/* What is released goes to where a scan has been already. */
+static void put_back_and_claim(void)
+{
+    nb_bitmap_pin(bitmap, 0, 1);
+    put_back(0);
+    nb_bitmap_unpin(bitmap, 0, 1);
+    claim(2);
+}
+/* A release: nothing to do here if the block is not leased here. */
+static void put_back_if_leased(void)
+{
+    nb_bitmap_pin(bitmap, 0, 1);
+    if (nb_bitmap_is_leased(bitmap, 0))
+        put_back(0);
+    nb_bitmap_unpin(bitmap, 0, 1);
+}
+
 const struct model_case bitmap_cases[] = {
     { "allocate-free", all_free,
         { allocate_and_free, allocate_and_free, allocate_one }, check,
@@ -366,8 +413,13 @@ const struct model_case bitmap_cases[] = {
         is_quiet },
     { "resources", one_taken, { allocate_one, free_0, allocate_one }, check,
         is_quiet },
-    { "resources-moving", last_two, { allocate_one, move, NULL }, check,
+    { "hints", one_taken, { try_one, free_0, NULL }, check, is_quiet },
+    { "resources-moving", last_two, { scan_one, move, allocate_one }, check,
         is_quiet },
+    { "resources-put-back", one_retained,
+        { scan_one, put_back_and_claim, NULL }, check, is_quiet },
+    { "put-back-unlease", trimming_retained,
+        { put_back_if_leased, give_back, NULL }, check, is_quiet },
     { "resources-release", one_taken,
         { allocate_one, retain_and_release, NULL }, check, is_quiet },
     { "hold-unlease", trimming, { hold_and_undo, unlease, claim_and_free_2 },

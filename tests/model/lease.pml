@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
- * lease.pml - nb_bitmap_unlease() of a block of one index, against a free, a
- * hold that ends, and a claim.  Nobody may own an index of a block that has
- * been given back, and none may be lost if it has not.
+ * lease.pml - nb_bitmap_unlease() of a block of one index that is retained,
+ * against its release and a claim.  Nobody may put back into, or own an
+ * index of, a block that has been given back, and none may be lost if it has
+ * not.  That a mark may be off for a moment is what transit.h is for.
  * -DNO_PIN: unlease does not look at the pins; -DNO_AGAIN: it does not look
  * at `mine` once more: must be found.
  */
-bit free_ = 0, mine = 1;  /* allocated, by the holder */
-bit leased = 1, moving = 0, unleased = 0;
-byte pins = 0, owners = 1;
+bit free_ = 0, mine = 0;  /* retained */
+bit leased = 1, unleased = 0, skipped = 0;
+byte pins = 0, owners = 0, done = 0;
 
-active proctype holder()
+/* Releases it: puts it back if the block is leased here, under a pin. */
+active proctype releaser()
 {
-	atomic { moving == 0 -> moving = 1 };
 	pins++;
-	mine = 0;
-	moving = 0;
-	mine = 1;
+	if
+	:: leased ->
+		assert(!unleased);
+		mine = 1;
+		assert(!unleased);
+		free_ = 1
+	:: else -> skipped = 1
+	fi;
 	pins--;
-	assert(!unleased);
-	owners--;
-	free_ = 1
+	done++
 }
 
 active proctype claimer()
@@ -31,14 +35,14 @@ active proctype claimer()
 		owners--;
 		free_ = 1
 	:: atomic { free_ == 0 -> skip }
-	fi
+	fi;
+	done++
 }
 
 active proctype trimmer()
 {
 	bit taken, vacant;
 
-	atomic { moving == 0 -> moving = 1 };
 	if
 	:: free_ != mine -> goto out
 	:: else
@@ -82,13 +86,14 @@ undo:
 	fi;
 	free_ = free_ | taken;
 out:
-	moving = 0
+	done++
 }
 
 /* When all is over the index is free, or the block has been given back. */
 active proctype observer()
 {
-	(_nr_pr == 1);
+	(done == 3);
 	assert(owners == 0);
-	assert((unleased && !free_ && !mine) || (!unleased && free_ && mine))
+	assert(free_ == mine);
+	assert(free_ == (!unleased && !skipped))
 }
