@@ -4,8 +4,7 @@
 # make test    build, and run every test
 # make lint    style, types, warnings of both compilers, generated files
 # make bench   benchmarks, and the goals that they are held to
-# make prove   every schedule of the core at a larger size, its protocols,
-#              its C tests under sanitizers
+# make prove   schedules of the core, its protocols, sanitizers: larger
 # make soak    kills, faults and power cuts at full size, for hours
 # make clean   remove everything that the others have made
 #

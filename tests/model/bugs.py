@@ -82,7 +82,7 @@ BUGS = [
         "unlease does not compare",
         BITMAP,
         "empty = nb_compare_exchange(&own->mine[zeroed], &expected, 0);",
-        "expected = nb_exchange(&own->mine[zeroed], 0);",
+        "nb_store(&own->mine[zeroed], 0);",
         "free-unlease",
     ),
     Bug(
