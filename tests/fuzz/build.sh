@@ -12,7 +12,7 @@ shift
 [ $# -gt 0 ] || set -- names netlink oids api
 sanitizers=address,undefined
 flags="-std=c11 -g -O1 -pthread -fno-omit-frame-pointer
-    -fno-strict-aliasing -DNB_ASSERT_LEVEL=3
+    -fno-strict-aliasing -DNB_ASSERT_LEVEL=1
     -fno-sanitize-recover=all -Wall -Wextra -Werror
     -I$root/csrc -I$root/ndisbridge/include"
 mkdir -p "$out/core"

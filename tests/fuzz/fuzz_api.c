@@ -167,6 +167,7 @@ static void check_register(struct index *entry)
     ndisbridge_net_if_information information = {
         .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
             NDISBRIDGE_OBJECT_REVISION_1, sizeof information },
+        .interface_guid = { .data1 = 1 },
         .wan_tunnel_type = 0xFFFFFFFF,
         .access_type = NDISBRIDGE_NET_IF_ACCESS_BROADCAST,
         .direction_type = NDISBRIDGE_NET_IF_DIRECTION_SENDRECEIVE,
@@ -374,11 +375,14 @@ static void step(void)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* One session for all inputs: to make one takes longer than to use it. */
+static void begin(void)
 {
     ndisbridge_session_config config = {
         .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
             NDISBRIDGE_OBJECT_REVISION_1, sizeof config },
+        .allocate = fuzz_allocate,
+        .deallocate = fuzz_deallocate,
     };
     ndisbridge_if_provider_characteristics characteristics = {
         .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
@@ -386,17 +390,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .query_object_handler = no_answer,
     };
 
-    input = (struct fuzz_input){ data, size };
-    used = 0;
     ENSURE_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
     ENSURE_STATUS(ndisbridge_register_provider(session, &provider,
                       &characteristics, 0, NULL, 0),
         SUCCESS);
+}
+
+/* Gives everything back; then nothing is in use. */
+static void clear(void)
+{
+    for (uint32_t i = 0; i < used; i++) {
+        if (model[i].if_index != 0)
+            check_deregister(&model[i]);
+        if (model[i].state == ALLOCATED)
+            check_free(&model[i]);
+        if (model[i].state == RETAINED)
+            check_release(&model[i]);
+    }
+    ENSURE_STATUS(ndisbridge_trim(session, NULL), SUCCESS);
+    check_counts();
+    used = 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (session == NULL)
+        begin();
+    input = (struct fuzz_input){ data, size };
     for (uint32_t i = 0; i < OPERATIONS && input.size > 0; i++)
         step();
     for (uint32_t i = 0; i < used; i++)
         check_entry(&model[i]);
     check_counts();
-    ENSURE_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+    clear();
     return 0;
 }

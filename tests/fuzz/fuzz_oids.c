@@ -7,6 +7,8 @@
 #include "fuzz.h"
 
 static struct fuzz_input input;
+static ndisbridge_session *session;
+static ndisbridge_provider provider;
 
 static const ndisbridge_status said[] = {
     NDISBRIDGE_STATUS_SUCCESS, NDISBRIDGE_STATUS_SUCCESS,
@@ -51,8 +53,7 @@ static uint32_t any_oid(void)
     return choice == 255 ? fuzz_u32(&input) : oids[choice % count];
 }
 
-static void check_query(
-    ndisbridge_session *session, ndisbridge_net_luid net_luid)
+static void check_query(ndisbridge_net_luid net_luid)
 {
     uint32_t oid = any_oid(), room = fuzz_u16(&input) % 2048, length = room;
     ndisbridge_oid_description description;
@@ -76,8 +77,7 @@ static void check_query(
     free(output);
 }
 
-static void check_query_many(
-    ndisbridge_session *session, ndisbridge_net_luid net_luid)
+static void check_query_many(ndisbridge_net_luid net_luid)
 {
     ndisbridge_net_luid net_luids[3] = { net_luid, 0, net_luid };
     uint32_t oid = any_oid(), stride = fuzz_u16(&input) % 1024;
@@ -94,8 +94,7 @@ static void check_query_many(
     free(output);
 }
 
-static void check_set(
-    ndisbridge_session *session, ndisbridge_net_luid net_luid)
+static void check_set(ndisbridge_net_luid net_luid)
 {
     uint32_t oid = any_oid(), length = fuzz_u16(&input) % 1024;
     uint8_t *value = malloc(length > 0 ? length : 1);
@@ -106,8 +105,7 @@ static void check_set(
     free(value);
 }
 
-static void check_publish(
-    ndisbridge_session *session, ndisbridge_net_luid net_luid)
+static void check_publish(ndisbridge_net_luid net_luid)
 {
     ndisbridge_published values;
 
@@ -115,7 +113,7 @@ static void check_publish(
     ndisbridge_publish(session, net_luid, &values);
 }
 
-static void check_rows(ndisbridge_session *session, uint32_t level)
+static void check_rows(uint32_t level)
 {
     ndisbridge_mib_if_row2 row;
     uint32_t count = 1;
@@ -132,6 +130,7 @@ static ndisbridge_net_if_information *any_facts(uint32_t *length)
         .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
             NDISBRIDGE_OBJECT_REVISION_1,
             sizeof(ndisbridge_net_if_information) },
+        .interface_guid = { .data1 = 1 },
         .wan_tunnel_type = 0xFFFFFFFF,
         .access_type = NDISBRIDGE_NET_IF_ACCESS_BROADCAST,
         .direction_type = NDISBRIDGE_NET_IF_DIRECTION_SENDRECEIVE,
@@ -151,15 +150,15 @@ static ndisbridge_net_if_information *any_facts(uint32_t *length)
     return (ndisbridge_net_if_information *)bytes;
 }
 
-static void run(ndisbridge_session *session, ndisbridge_net_luid net_luid)
+static void run(ndisbridge_net_luid net_luid)
 {
     for (uint32_t i = 0; i < 32 && input.size > 0; i++)
         switch (fuzz_u8(&input) % 6) {
-        case 0: check_query(session, net_luid); break;
-        case 1: check_query_many(session, net_luid); break;
-        case 2: check_set(session, net_luid); break;
-        case 3: check_publish(session, net_luid); break;
-        case 4: check_rows(session, fuzz_u8(&input) & 2); break;
+        case 0: check_query(net_luid); break;
+        case 1: check_query_many(net_luid); break;
+        case 2: check_set(net_luid); break;
+        case 3: check_publish(net_luid); break;
+        case 4: check_rows(fuzz_u8(&input) & 2); break;
         default: {
             uint32_t length;
             ndisbridge_net_if_information *facts = any_facts(&length);
@@ -171,11 +170,14 @@ static void run(ndisbridge_session *session, ndisbridge_net_luid net_luid)
         }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* One session for all inputs: to make one takes longer than to use it. */
+static void begin(void)
 {
     ndisbridge_session_config config = {
         .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
             NDISBRIDGE_OBJECT_REVISION_1, sizeof config },
+        .allocate = fuzz_allocate,
+        .deallocate = fuzz_deallocate,
     };
     ndisbridge_if_provider_characteristics characteristics = {
         .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
@@ -183,26 +185,35 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .query_object_handler = query_handler,
         .set_object_handler = set_handler,
     };
-    ndisbridge_session *session;
-    ndisbridge_provider provider;
-    ndisbridge_net_luid net_luid;
-    ndisbridge_net_if_information *facts;
-    uint32_t length, index, if_index = 0;
 
-    input = (struct fuzz_input){ data, size };
     ENSURE_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
     ENSURE_STATUS(ndisbridge_register_provider(session, &provider,
                       &characteristics, 0, NULL, 0),
         SUCCESS);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    ndisbridge_net_luid net_luid;
+    ndisbridge_net_if_information *facts;
+    uint32_t length, index, if_index = 0;
+
+    if (session == NULL)
+        begin();
+    input = (struct fuzz_input){ data, size };
     ENSURE_STATUS(
         ndisbridge_allocate_net_luid_index(session, &index, 6), SUCCESS);
     ENSURE_STATUS(ndisbridge_make_net_luid(&net_luid, 6, index), SUCCESS);
     facts = any_facts(&length);
     if (ndisbridge_register_interface(session, &if_index, provider, net_luid,
             facts, length, NULL)
-        == NDISBRIDGE_STATUS_SUCCESS)
-        run(session, net_luid);
+        == NDISBRIDGE_STATUS_SUCCESS) {
+        run(net_luid);
+        ENSURE_STATUS(ndisbridge_deregister_interface(session, if_index, 0),
+            SUCCESS);
+    }
     free(facts);
-    ENSURE_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+    ENSURE_STATUS(
+        ndisbridge_free_net_luid_index(session, 6, index), SUCCESS);
     return 0;
 }
