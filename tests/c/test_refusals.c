@@ -81,8 +81,9 @@ static void test_indexes(void)
     REFUSED(ndisbridge_allocate_net_luid_index(session, NULL, 6));
     REFUSED(ndisbridge_try_allocate_net_luid_index(session, NULL, 6));
     REFUSED(ndisbridge_allocate_net_luid_indexes(session, NULL, 1, 6));
-    REFUSED(
-        ndisbridge_allocate_net_luid_indexes(session, &one, 0x1000001, 6));
+    CHECK_STATUS(
+        ndisbridge_allocate_net_luid_indexes(session, &one, 0x1000001, 6),
+        RESOURCES);
     CHECK_STATUS(ndisbridge_allocate_net_luid_indexes(session, NULL, 0, 6),
         SUCCESS);
     REFUSED(ndisbridge_claim_net_luid_index(session, 6, 0x1000000));
@@ -118,18 +119,14 @@ static void test_retained(void)
 
     REFUSED(ndisbridge_retain(session, 6, NULL, 1, 0, 0, NULL));
     REFUSED(ndisbridge_retain(session, 6, &one, 1, 0, 2, NULL));
-    REFUSED(ndisbridge_retain(session, 6, &one, 0x1000001, 0, 0, NULL));
     REFUSED(ndisbridge_retain(session, 6, &one, 1, 0x1000000, 0, NULL));
     REFUSED(ndisbridge_release(session, 6, NULL, 1, 0, 0, NULL));
     REFUSED(ndisbridge_release(session, 6, &one, 1, 0, 2, NULL));
-    REFUSED(ndisbridge_release(session, 6, &one, 0x1000001, 0, 0, NULL));
     REFUSED(ndisbridge_release(session, 6, &one, 1, 0x1000000, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(NULL, &net_luid, 1, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(session, NULL, 1, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(session, &net_luid, 0, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(session, &net_luid, 1, 2, NULL));
-    REFUSED(ndisbridge_retain_net_luids(
-        session, &net_luid, 0x1000001, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(session, wrong, 1, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(session, wrong + 1, 1, 0, NULL));
 }
@@ -199,8 +196,8 @@ static void test_interfaces(void)
 
 static void test_stack(void)
 {
-    ndisbridge_mib_if_stack_row row;
-    ndisbridge_mib_inverted_if_stack_row inverted;
+    ndisbridge_mib_ifstack_row row;
+    ndisbridge_mib_invertedifstack_row inverted;
 
     REFUSED(ndisbridge_add_if_stack_entry(NULL, 1, 2));
     REFUSED(ndisbridge_delete_if_stack_entry(NULL, 1, 2));

@@ -370,8 +370,8 @@ static void step(void)
     }
     case 12: check_publish(any_entry()); break;
     default:
-        ENSURE_STATUS(ndisbridge_trim(session, NULL), SUCCESS);
-        check_counts();
+        if (fuzz_u8(&input) == 0xFF)
+            ENSURE_STATUS(ndisbridge_trim(session, NULL), SUCCESS);
     }
 }
 
@@ -407,8 +407,6 @@ static void clear(void)
         if (model[i].state == RETAINED)
             check_release(&model[i]);
     }
-    ENSURE_STATUS(ndisbridge_trim(session, NULL), SUCCESS);
-    check_counts();
     used = 0;
 }
 
