@@ -6,6 +6,8 @@
 # make bench   benchmarks, and the goals that they are held to
 # make prove   schedules of the core, its protocols, sanitizers: larger
 # make soak    kills, faults and power cuts at full size, for hours
+# make fuzz    each fuzz target for a minute, or FUZZ_SECONDS
+# make coverage  branches of the C core that its own tests take
 # make clean   remove everything that the others have made
 #
 # Needs Python >= 3.10 with venv and headers, a C compiler, and make.
@@ -15,7 +17,7 @@ SHELL := /bin/sh
 # not be here.
 export CC
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench prove soak clean build smoke
+.PHONY: help run test lint bench prove soak fuzz coverage clean build smoke
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -109,6 +111,13 @@ prove: build $(VENV)/.tools
 soak: build
 	@$(BIN)/python tests/soak $(SOAK)
 
+FUZZ_SECONDS ?= 60
+fuzz: build
+	@tests/fuzz/run.sh .fuzz $(FUZZ_SECONDS) $(BIN)/python
+
+coverage:
+	@$(PYTHON) tools/coverage_c.py
+
 lint: build $(VENV)/.tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -125,6 +134,6 @@ lint: build $(VENV)/.tools
 
 clean:
 	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache \
-	    .ruff_cache .hypothesis .benchmarks .cache
+	    .ruff_cache .hypothesis .benchmarks .cache .fuzz
 	rm -f ndisbridge/*.so
 	find . -name __pycache__ -prune -exec rm -rf {} +
