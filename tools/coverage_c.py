@@ -32,6 +32,22 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parent.parent
 FLOOR = ROOT / "tests" / "c" / "coverage.json"
 MARK = "/* unreachable:"
+#: Branches that only another thread's moment decides differ from run to run:
+#: so many more may be missing in the files that have them.
+SLACK = 4
+TIMED = {
+    "if_events.c",
+    "if_table.c",
+    "if_values.c",
+    "linux_monitor.c",
+    "linux_socket.c",
+    "luid_bitmap.c",
+    "luid_pool.c",
+    "oid_dispatch.c",
+    "session.c",
+    "session_interfaces.c",
+    "transit.c",
+}
 #: Not run by C tests; see above.
 PYTHON_ONLY = {"fastcall.c"}
 FLAGS = [
@@ -176,7 +192,8 @@ def below(covered: dict[str, Covered]) -> list[str]:
         f" the floor is {floor.get(name, 0)}: lines "
         + ", ".join(str(line) for line in sorted({m[0] for m in each.missing}))
         for name, each in sorted(covered.items())
-        if len(each.missing) > floor.get(name, 0)
+        if len(each.missing)
+        > floor.get(name, 0) + (SLACK if name in TIMED else 0)
     ]
 
 

@@ -250,7 +250,9 @@ def _ranges(bits: bytes, base: int) -> str:
     return ",".join(found)
 
 
-def _bits_of_ranges(text: str, base: int) -> bytes:
+def _bits_of_ranges(text: Any, base: int) -> bytes:
+    if not isinstance(text, str):
+        raise TypeError("no text")
     if len(text) > 4096 * len("16777215,"):
         raise ValueError("more than there are")
     number = 0
