@@ -17,6 +17,8 @@ FUZZ = ROOT / "tests" / "fuzz"
 TARGETS = ["names", "netlink", "oids", "api"]
 PYTHON_TARGETS = ["names", "oids", "transfer"]
 SECONDS = 4
+#: Seconds in which a planted bug must be found: it ends when it is.
+PATIENCE = 120
 #: For each target a file of the core, what is in it, and the bug instead.
 BUGS = {
     "names": ("net_luid.c", "(text[0] == '0' && length > 1)", "false"),
@@ -26,9 +28,9 @@ BUGS = {
         "length < ATTRIBUTE_HEADER",
     ),
     "oids": (
-        "if_values.c",
-        "&& offset <= length && part <= length - offset",
-        "&& offset <= length",
+        "oid_dispatch.c",
+        "if (written > capacity)",
+        "if (written > capacity + 4096)",
     ),
     "api": ("if_stack.c", "NDISBRIDGE_STATUS_STACK_LOOP", "0"),
 }
@@ -41,7 +43,7 @@ def run(*command: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
         text=True,
         errors="replace",
         check=False,
-        timeout=300,
+        timeout=600,
     )
 
 
@@ -104,7 +106,7 @@ def test_fuzz(built: Path, target: str, tmp_path: Path) -> None:
 def test_planted_bug_is_found(
     built: Path, target: str, tmp_path: Path
 ) -> None:
-    """The same seconds find a bug that is planted in the core."""
+    """A bug that is planted in the core is found, and soon."""
     name, good, bad = BUGS[target]
     source = (ROOT / "csrc" / name).read_text()
     assert source.count(good) >= 1
@@ -115,7 +117,7 @@ def test_planted_bug_is_found(
     shutil.copytree(built / "core", tmp_path / "core")
     build(tmp_path, target, INSTEAD=str(tmp_path / name))
     said = fuzz(
-        tmp_path / f"fuzz_{target}", target, tmp_path / "run", 5 * SECONDS
+        tmp_path / f"fuzz_{target}", target, tmp_path / "run", PATIENCE
     )
     assert not said.endswith("ended with 0"), said
     assert "failed:" in said or "ERROR: AddressSanitizer" in said, said
