@@ -4,7 +4,10 @@
 # make test    build, and run every test
 # make lint    style, types, warnings of both compilers, generated files
 # make bench   benchmarks, and the goals that they are held to
+# make prove   schedules of the core, its protocols, sanitizers: larger
 # make soak    kills, faults and power cuts at full size, for hours
+# make fuzz    each fuzz target for a minute, or FUZZ_SECONDS
+# make coverage  branches of the C core that its own tests take
 # make clean   remove everything that the others have made
 #
 # Needs Python >= 3.10 with venv and headers, a C compiler, and make.
@@ -14,7 +17,7 @@ SHELL := /bin/sh
 # not be here.
 export CC
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak clean build smoke
+.PHONY: help run test lint bench prove soak fuzz coverage clean build smoke
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -97,9 +100,23 @@ bench: build $(VENV)/.tools
 	    --benchmark-group-by=group -q $(BENCH)
 	@$(BIN)/python benchmarks/report.py --check
 
+# MODEL_PREEMPTIONS, MODEL_LIMIT and MODEL_RANDOM for other sizes.
+prove: export MODEL_PREEMPTIONS ?= 3
+prove: export MODEL_LIMIT ?= 2000000
+prove: export MODEL_RANDOM ?= 200000
+prove: build $(VENV)/.tools
+	@$(BIN)/python -m pytest tests/test_model.py tests/test_c.py -rP
+
 # SOAK="--only power-cut --hours 2 --seed 7" for less.
 soak: build
 	@$(BIN)/python tests/soak $(SOAK)
+
+FUZZ_SECONDS ?= 60
+fuzz: build
+	@tests/fuzz/run.sh .fuzz $(FUZZ_SECONDS) $(BIN)/python
+
+coverage:
+	@$(PYTHON) tools/coverage_c.py
 
 lint: build $(VENV)/.tools
 	$(BIN)/ruff check .
@@ -117,6 +134,6 @@ lint: build $(VENV)/.tools
 
 clean:
 	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache \
-	    .ruff_cache .hypothesis .benchmarks .cache
+	    .ruff_cache .hypothesis .benchmarks .cache .fuzz
 	rm -f ndisbridge/*.so
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# build.sh DIRECTORY [TARGET...]: builds fuzz targets with clang's libFuzzer,
+# or, where there is none, with gcc and replay.c. COMPILER=clang-19 or
+# COMPILER=gcc says which; INSTEAD=DIR/name.c is compiled instead of the core's
+# file of that name, and what DIRECTORY has of the other files is kept.
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+out=$1
+shift
+[ $# -gt 0 ] || set -- names netlink oids api
+sanitizers=address,undefined
+flags="-std=c11 -g -O1 -pthread -fno-omit-frame-pointer
+    -fno-strict-aliasing -DNB_ASSERT_LEVEL=1
+    -fno-sanitize-recover=all -Wall -Wextra -Werror
+    -I$root/csrc -I$root/ndisbridge/include"
+mkdir -p "$out/core"
+
+compiler=${COMPILER:-$(command -v clang || true)}
+if [ -z "$compiler" ]; then
+    compiler=$(ls $(echo "$PATH" | tr : ' ' \
+        | sed 's:[^ ]*:&/clang-[0-9][0-9]:g') 2>/dev/null \
+        | sort -V | tail -n 1)
+fi
+echo 'int LLVMFuzzerTestOneInput(const char *d, long n)
+{ (void)d; return (int)(n & 0); }' >"$out/probe.c"
+if [ -n "$compiler" ] && "$compiler" -fsanitize=fuzzer,$sanitizers \
+    "$out/probe.c" -o "$out/probe" 2>/dev/null; then
+    main=-fsanitize=fuzzer,$sanitizers
+    flags="$flags -fsanitize=fuzzer-no-link,$sanitizers"
+    echo libfuzzer
+else
+    [ -n "${COMPILER:-}" ] || compiler=gcc
+    main="$root/tests/fuzz/replay.c -fsanitize=$sanitizers"
+    flags="$flags -fsanitize=$sanitizers"
+    echo replay
+fi
+for file in "$root"/csrc/*.c; do
+    name=$(basename "$file" .c)
+    [ "$name" != fastcall ] || continue
+    if [ -n "${INSTEAD:-}" ]; then
+        if [ "$name" = "$(basename "$INSTEAD" .c)" ]; then
+            file=$INSTEAD
+        else
+            [ ! -e "$out/core/$name.o" ] || continue
+        fi
+    fi
+    # shellcheck disable=SC2086
+    "$compiler" $flags -c "$file" -o "$out/core/$name.o"
+done
+for target in "$@"; do
+    # shellcheck disable=SC2086
+    "$compiler" $flags "$root/tests/fuzz/fuzz_$target.c" $main \
+        "$out"/core/*.o -o "$out/fuzz_$target"
+done
