@@ -105,7 +105,7 @@ prove: export MODEL_PREEMPTIONS ?= 3
 prove: export MODEL_LIMIT ?= 2000000
 prove: export MODEL_RANDOM ?= 200000
 prove: build $(VENV)/.tools
-	@$(BIN)/python -m pytest tests/test_model.py tests/test_c.py -rP
+	@$(BIN)/python -m pytest tests/test_schedules.py tests/test_c.py -rP
 
 # SOAK="--only power-cut --hours 2 --seed 7" for less.
 soak: build

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from model.bugs import BUGS, Bug
+from schedules.bugs import BUGS, Bug
 
 ROOT = Path(__file__).parent.parent
-MODEL = ROOT / "tests" / "model"
+MODEL = ROOT / "tests" / "schedules"
 LEFT_OUT = {"fastcall.c", "linux_absent.c"}
 FILES = [
     path.name
@@ -50,7 +50,7 @@ def compile_one(source: Path, made: Path, tree: Path) -> Path:
             f"-I{tree / 'csrc'}",
             f"-I{tree / 'ndisbridge' / 'include'}",
             "-include",
-            tree / "tests" / "model" / "steps.h",
+            tree / "tests" / "schedules" / "steps.h",
             "-c",
             source,
             "-o",
@@ -111,7 +111,7 @@ def test_planted_bug(
     objects: dict[str, Path], tmp_path: Path, bug: Bug
 ) -> None:
     """The explorer finds what is wrong on purpose."""
-    for name in ("csrc", "ndisbridge/include", "tests/model"):
+    for name in ("csrc", "ndisbridge/include", "tests/schedules"):
         shutil.copytree(ROOT / name, tmp_path / name)
     path = tmp_path / "csrc" / bug.file
     text = path.read_text()

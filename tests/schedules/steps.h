@@ -4,7 +4,7 @@
  * atomic operation and each lock a step of the explorer (explore.c).
  *
  * Steps are interleaved, sequentially consistent: what an order weaker than
- * that allows is not explored here; see tests/model/ *.litmus.
+ * that allows is not explored here; see tests/schedules/ *.litmus.
  */
 #ifndef NB_MODEL_STEPS_H
 #define NB_MODEL_STEPS_H
