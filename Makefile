@@ -80,6 +80,8 @@ $(VENV)/.tools: $(VENV)/.made pyproject.toml
 	@$(PIP) 'pytest>=8' 'pytest-benchmark>=5' 'hypothesis>=6.100' \
 	    'build>=1.2' 'ruff>=0.9' 'mypy>=1.15' 'psycopg[binary]>=3.2.4' \
 	    'pyroute2>=0.7' 'psutil>=5.9'
+	@$(PIP) --only-binary :all: atheris 2>/dev/null \
+	    || echo "no wheel of atheris for this Python: its fuzzing is skipped"
 	@touch $@
 
 # ---- what there is to do -----------------------------------------------
