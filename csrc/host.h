@@ -7,8 +7,6 @@
 #ifndef NB_HOST_H
 #define NB_HOST_H
 
-#include <pthread.h>
-
 #include "thread.h"
 
 /* The life word lies alone on a page that the kernel wipes in a child of
@@ -29,21 +27,10 @@ struct nb_host {
     uint32_t wait_timeout_ms;  /* of a wait that nobody has timed */
 };
 
-/* CLOCK_MONOTONIC, in ms. */
-uint64_t nb_now_ms(void);
-/* The same as of the last tick, which may be some ms ago, for less. */
-uint64_t nb_recent_ms(void);
-
 static inline uint64_t nb_host_deadline(const struct nb_host *host)
 {
     return nb_now_ms() + host->wait_timeout_ms;
 }
-
-/* A condition whose waits end by nb_now_ms(); false without memory. */
-bool nb_condition_init(pthread_cond_t *condition);
-/* False once the deadline has passed: look at the predicate all the same. */
-bool nb_condition_wait(
-    pthread_cond_t *condition, pthread_mutex_t *mutex, uint64_t deadline_ms);
 
 static inline uint32_t nb_host_life(const struct nb_host *host)
 {

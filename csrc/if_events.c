@@ -2,16 +2,9 @@
  *
  * if_events.c - see if_events.h.
  */
-#define _GNU_SOURCE
 #include "if_events.h"
 
 #include <string.h>
-
-#ifdef __linux__
-#include <errno.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-#endif
 
 /* Events that are copied out in one turn of the lock, so that who posts
  * waits for no more. */
@@ -39,52 +32,13 @@ void nb_events_init(struct nb_events *events, struct nb_host *host)
     pthread_mutex_init(&events->lock, NULL);
 }
 
-/* ---- the descriptor --------------------------------------------------- */
-
-#ifdef __linux__
-static int make_descriptor(void)
-{
-    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-}
-
-static void close_descriptor(int descriptor)
-{
-    if (descriptor >= 0)
-        close(descriptor);
-}
-
-/* An eventfd's number is 0 or 1 here: neither call can block or fall short.
- */
 static void set_readable(struct nb_subscription *subscription, bool readable)
 {
-    uint64_t number = 1;
-    ssize_t done;
-
     if (subscription->descriptor < 0 || subscription->readable == readable)
         return;
-    do
-        done = readable
-            ? write(subscription->descriptor, &number, sizeof number)
-            : read(subscription->descriptor, &number, sizeof number);
-    while (done < 0 && errno == EINTR);
+    nb_descriptor_set(subscription->descriptor, readable);
     subscription->readable = readable;
 }
-#else
-static int make_descriptor(void)
-{
-    return -1;
-}
-
-static void close_descriptor(int descriptor)
-{
-    (void)descriptor;
-}
-
-static void set_readable(struct nb_subscription *subscription, bool readable)
-{
-    (void)subscription, (void)readable;
-}
-#endif
 
 /* ---- making and freeing ----------------------------------------------- */
 
@@ -101,7 +55,8 @@ static void free_subscription(
 {
     const struct nb_memory *memory = &events->host->memory;
 
-    close_descriptor(subscription->descriptor);
+    if (subscription->descriptor >= 0)
+        nb_descriptor_close(subscription->descriptor);
     free_initial(memory, &subscription->initial);
     nb_deallocate(memory, subscription->ring,
         subscription->capacity * sizeof *subscription->ring);
@@ -392,18 +347,12 @@ ndisbridge_status nb_events_descriptor(struct nb_events *events,
     if (subscription == NULL) {
         status = NDISBRIDGE_STATUS_INVALID_PARAMETER;
     } else if (subscription->descriptor < 0) {
-        subscription->descriptor = make_descriptor();
+        status = nb_descriptor_open(&subscription->descriptor);
         if (has_events(subscription) || events->closed)
             set_readable(subscription, true);
     }
-    if (subscription != NULL && subscription->descriptor >= 0)
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
         *descriptor = subscription->descriptor;
-    else if (subscription != NULL)
-#ifdef __linux__
-        status = NDISBRIDGE_STATUS_RESOURCES;
-#else
-        status = NDISBRIDGE_STATUS_NOT_SUPPORTED;
-#endif
     pthread_mutex_unlock(&events->lock);
     return status;
 }

@@ -228,20 +228,16 @@ static uint32_t read_composite(struct nb_interface *interface,
     uint32_t field, uint64_t published, union nb_value *value)
 {
     ndisbridge_interface_information information;
-    uint32_t number;
 
     switch (field) {
     case NB_FIELD_ADMIN_STATUS:
-        READ_ROW(interface, admin_status, &number);
-        value->number = number;
+        READ_ROW(interface, admin_status, &value->number);
         return 4;
     case NB_FIELD_MEDIA_TYPE:
-        READ_ROW(interface, media_type, &number);
-        value->number = number;
+        READ_ROW(interface, media_type, &value->number);
         return 4;
     case NB_FIELD_PHYSICAL_MEDIUM:
-        READ_ROW(interface, physical_medium_type, &number);
-        value->number = number;
+        READ_ROW(interface, physical_medium_type, &value->number);
         return 4;
     case NB_FIELD_CURRENT_ADDRESS:
     case NB_FIELD_PERMANENT_ADDRESS:

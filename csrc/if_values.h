@@ -19,7 +19,8 @@
 
 /* The longest value that is answered from here. */
 union nb_value {
-    uint64_t number;
+    uint64_t counter;
+    uint32_t number;
     uint8_t bytes[520];
     ndisbridge_interface_information information;
     ndisbridge_statistics_info statistics;

@@ -259,4 +259,9 @@ ndisbridge_status ndisbridge_tag_linux_link(ndisbridge_linux_host *host,
     return NDISBRIDGE_STATUS_FAILURE;
 }
 
+#else
+
+/* ISO C wants a declaration in every file. */
+typedef int nb_no_linux_host;
+
 #endif

@@ -237,7 +237,7 @@ static ndisbridge_status query_scratch(struct nb_table *table,
     uint32_t written = entry->size;
     ndisbridge_status status;
 
-    memset(value, 0, sizeof value->number);
+    memset(value, 0, sizeof value->counter);
     status = call_query(
         table, interface, slot->query, entry->oid, &written, value);
     /* It had all the room that the OID ever takes. */

@@ -5,100 +5,8 @@
 #define _GNU_SOURCE
 #include "session.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#ifndef _WIN32
-#include <sys/mman.h>
-#include <unistd.h>
-#endif
-
-/* ---- memory ----------------------------------------------------------- */
-
-/* From here on, memory comes straight from the kernel, zeroed and lazily:
- * an index space takes 4 MiB of addresses and what it uses of memory. */
-#define MAP_THRESHOLD ((size_t)64 * 1024)
-
-#ifdef _WIN32
-static void *system_allocate(void *context, size_t size)
-{
-    void *memory = _aligned_malloc(size, NB_CACHE_LINE);
-
-    (void)context;
-    if (memory != NULL)
-        memset(memory, 0, size);
-    return memory;
-}
-
-static void system_deallocate(void *context, void *memory, size_t size)
-{
-    (void)context, (void)size;
-    _aligned_free(memory);
-}
-#else
-static void *map_pages(size_t size)
-{
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
-static void *system_allocate(void *context, size_t size)
-{
-    void *memory = NULL;
-
-    (void)context;
-    if (size >= MAP_THRESHOLD)
-        return map_pages(size);
-    if (posix_memalign(&memory, NB_CACHE_LINE, size) != 0)
-        return NULL;
-    return memset(memory, 0, size);
-}
-
-static void system_deallocate(void *context, void *memory, size_t size)
-{
-    (void)context;
-    if (size >= MAP_THRESHOLD)
-        munmap(memory, size);
-    else
-        free(memory);
-}
-#endif
-
-/* ---- the life word ---------------------------------------------------- */
-
-#ifdef _WIN32
-static nb_atomic_u32 *make_life(void)
-{
-    return calloc(1, sizeof(nb_atomic_u32));
-}
-
-static void free_life(nb_atomic_u32 *life)
-{
-    free(life);
-}
-#else
-static nb_atomic_u32 *make_life(void)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    void *memory = map_pages(page);
-
-#ifdef MADV_WIPEONFORK
-    if (memory != NULL && madvise(memory, page, MADV_WIPEONFORK) != 0) {
-        munmap(memory, page);
-        return NULL;
-    }
-#endif
-    return memory;
-}
-
-static void free_life(nb_atomic_u32 *life)
-{
-    munmap(life, (size_t)sysconf(_SC_PAGESIZE));
-}
-#endif
 
 ndisbridge_status nb_session_refuse(const ndisbridge_session *session)
 {
@@ -143,7 +51,7 @@ static void free_session(ndisbridge_session *session)
         nb_session_free_providers(session);
         if (!nb_host_forked(&session->host))
             pthread_mutex_destroy(&session->providers_lock);
-        free_life(session->host.life);
+        nb_free_life(session->host.life);
     }
     nb_deallocate(&memory, session, sizeof *session);
 }
@@ -160,7 +68,7 @@ static ndisbridge_status fill_session(
         host->hooks = *config->hooks;
     host->wait_timeout_ms =
         config->wait_timeout_ms != 0 ? config->wait_timeout_ms : 12000;
-    host->life = make_life();
+    host->life = nb_make_life();
     if (host->life == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
     nb_store(host->life, NB_LIFE_CLOSED);  /* until it is made */
@@ -183,7 +91,8 @@ ndisbridge_status ndisbridge_session_create(
     ndisbridge_session **session, const ndisbridge_session_config *config)
 {
     ndisbridge_session_config usual;
-    struct nb_memory memory = { system_allocate, system_deallocate, NULL };
+    struct nb_memory memory = { nb_system_allocate, nb_system_deallocate,
+        NULL };
     ndisbridge_session *made;
     ndisbridge_status status;
 

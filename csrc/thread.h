@@ -11,7 +11,7 @@
 #ifndef NB_THREAD_H
 #define NB_THREAD_H
 
-#include "platform.h"
+#include "system.h"
 
 /* Number of cache lines that threads are spread over. */
 #define NB_STRIPE_COUNT 64

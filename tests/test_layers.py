@@ -17,6 +17,7 @@ PACKAGE = ROOT / "ndisbridge"
 C_LAYERS = [
     "ndisbridge.h",
     "platform.h",
+    "system.h",
     "thread.h",
     "host.h",
     "transit.h",
@@ -139,6 +140,21 @@ def test_one_file_does_io() -> None:
         if io.search(path.read_text())
     }
     assert found == {"linux_socket.c"}
+
+
+def test_systems_differ_in_one_place() -> None:
+    """Only system_*.c and linux_* know which system they are compiled for."""
+    found = {
+        path.name
+        for path in CSRC.glob("*.[ch]")
+        if not path.name.startswith(("system_", "linux_"))
+        and re.search(
+            r"\b(_WIN32|__linux__|__APPLE__)\b"
+            r"|<(windows|unistd|sys/\w+)\.h>",
+            path.read_text(),
+        )
+    }
+    assert not found
 
 
 def test_only_linux_knows_the_kernel() -> None:

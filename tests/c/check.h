@@ -33,13 +33,39 @@
 #define CHECK_ADDRESS_SANITIZER 1
 #endif
 
-/* Divides the number of rounds of a random test. */
-#if defined(CHECK_THREAD_SANITIZER)
+/* Divides the number of rounds of a random test, and the time of a stress.
+ * CHECK_EMULATED: for another machine or system than this, run by an emulator
+ * (tests/test_cross.py). */
+#if defined(CHECK_EMULATED)
+#define CHECK_SLOWNESS 20
+#elif defined(CHECK_THREAD_SANITIZER)
 #define CHECK_SLOWNESS 10
 #elif defined(CHECK_ADDRESS_SANITIZER)
 #define CHECK_SLOWNESS 4
 #else
 #define CHECK_SLOWNESS 1
+#endif
+
+/* How long threads work together, without an emulator, in ms. */
+#ifdef CHECK_EMULATED
+#define CHECK_DURATION_MS(ms) ((ms) / 4)
+#else
+#define CHECK_DURATION_MS(ms) (ms)
+#endif
+
+/* Where the lowest byte of a number of so many bytes lies. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define CHECK_LOW_BYTE(size) ((size) - 1)
+#else
+#define CHECK_LOW_BYTE(size) ((size) * 0)
+#endif
+
+/* QEMU translates what a program says to the kernel over netlink if the byte
+ * orders differ, but not all of it. */
+#if defined(CHECK_EMULATED) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define CHECK_HAS_NETLINK false
+#else
+#define CHECK_HAS_NETLINK true
 #endif
 
 #define CHECK_MOST 20

@@ -26,10 +26,9 @@ static uint64_t random_state;
 
 static struct nb_bitmap *make_bitmap(void)
 {
-    struct nb_bitmap *made = aligned_alloc(NB_CACHE_LINE, sizeof *made);
+    struct nb_bitmap *made = nb_system_allocate(NULL, sizeof *made);
 
     REQUIRE(made != NULL);
-    memset(made, 0, sizeof *made);
     nb_bitmap_init(made);
     return made;
 }
@@ -388,7 +387,7 @@ static void test_random(void)
             compare();
     }
     compare();
-    free(bitmap);
+    nb_system_deallocate(NULL, bitmap, sizeof *bitmap);
 }
 
 /* ---- exhaustion -------------------------------------------------------- */
@@ -448,7 +447,7 @@ static void test_exhaust_three_blocks(void)
     CHECK(!nb_bitmap_free(bitmap, 3, NDISBRIDGE_NET_LUID_INDEX_MAX));
     CHECK_EQUAL(
         nb_bitmap_allocate_from(bitmap, 0), NDISBRIDGE_NET_LUID_INDEX_MAX);
-    free(bitmap);
+    nb_system_deallocate(NULL, bitmap, sizeof *bitmap);
 }
 
 static void test_exhaust_everything(void)
@@ -487,7 +486,7 @@ static void test_exhaust_everything(void)
     nb_bitmap_count(bitmap, &counts);
     CHECK_EQUAL(counts.free, SPACE);
     CHECK(nb_bitmap_validate(bitmap));
-    free(bitmap);
+    nb_system_deallocate(NULL, bitmap, sizeof *bitmap);
     free(seen);
     free(indexes);
 }

@@ -562,8 +562,9 @@ static void test_published(void)
     ndisbridge_interface_information *is = &values.information;
     ndisbridge_interface_information whole;
     ndisbridge_statistics_info statistics;
+    ndisbridge_if_counted_string alias;
     ndisbridge_mib_if_row2 row;
-    uint32_t length;
+    uint32_t length, status;
     uint64_t number, wanted;
 
     answer(0, 0, NDISBRIDGE_STATUS_FAILURE);
@@ -631,12 +632,14 @@ static void test_published(void)
         is->if_hc_out_broadcast_octets);
     CHECK_EQUAL(__builtin_popcount(statistics.supported_statistics), 18);
     CHECK_STATUS(ask(NDISBRIDGE_OID_GEN_ALIAS, 516, &length), SUCCESS);
-    CHECK_EQUAL(output.bytes[0], 8);
-    CHECK_EQUAL(output.bytes[2], 'L');
+    memcpy(&alias, output.bytes, sizeof alias);
+    CHECK_EQUAL(alias.length, 8);
+    CHECK_EQUAL(alias.string[0], 'L');
     CHECK_STATUS(ask(NDISBRIDGE_OID_GEN_ALIAS, 515, &length),
         BUFFER_TOO_SHORT);
     CHECK_STATUS(ask(NDISBRIDGE_OID_GEN_ADMIN_STATUS, 4, &length), SUCCESS);
-    CHECK_EQUAL(output.bytes[0], NDISBRIDGE_NET_IF_ADMIN_STATUS_UP);
+    memcpy(&status, output.bytes, sizeof status);
+    CHECK_EQUAL(status, NDISBRIDGE_NET_IF_ADMIN_STATUS_UP);
     CHECK_STATUS(ask(NDISBRIDGE_OID_GEN_LINK_STATE, 40, &length), SUCCESS);
     CHECK_STATUS(ask(NDISBRIDGE_OID_GEN_LINK_SPEED_EX, 16, &length), SUCCESS);
     memcpy(&number, output.bytes + 8, 8);

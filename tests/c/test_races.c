@@ -11,7 +11,7 @@
 #include "interface_kit.h"
 
 #define BLOCK NDISBRIDGE_BLOCK_SIZE
-#define DURATION_MS 300
+#define DURATION_MS CHECK_DURATION_MS(300)
 
 static ndisbridge_session *session;
 static ndisbridge_provider provider;
@@ -975,7 +975,8 @@ static void test_chaos(uint64_t seed, uint32_t sessions)
         REQUIRE(
             pthread_create(&threads[i], NULL, make_chaos, &chaos[i]) == 0);
     }
-    nanosleep(&(struct timespec){ 1, 0 }, NULL);
+    nanosleep(&(struct timespec){ 0, CHECK_DURATION_MS(999) * 1000000L },
+        NULL);
     atomic_store(&stopping, true);
     for (uint32_t i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);

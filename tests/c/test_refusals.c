@@ -279,9 +279,10 @@ static void test_events(void)
     REFUSED(ndisbridge_get_if_stack_last_change(session, NULL));
 }
 
+#ifdef __linux__
+
 static void test_linux(void)
 {
-#ifdef __linux__
     ndisbridge_linux_host *host = NULL;
     ndisbridge_linux_monitor *monitor = NULL;
     static ndisbridge_linux_link links[256];
@@ -351,8 +352,35 @@ static void test_linux(void)
     ndisbridge_close_linux_monitor(NULL);
     ndisbridge_close_linux_host(host);
     ndisbridge_close_linux_host(NULL);
-#endif
 }
+
+#else
+
+static void test_linux(void)
+{
+    ndisbridge_linux_host *host = NULL;
+    ndisbridge_linux_monitor *monitor = NULL;
+    static ndisbridge_linux_link link;
+    static ndisbridge_linux_change change;
+    uint32_t count = 1;
+
+#define ABSENT(call) CHECK_STATUS(call, NOT_SUPPORTED)
+    ABSENT(ndisbridge_get_linux_links(&link, &count, NULL));
+    ABSENT(ndisbridge_open_linux_host(&host, NULL));
+    ABSENT(ndisbridge_read_linux_links(host, &link, &count, NULL));
+    ABSENT(ndisbridge_read_linux_link(host, &link, 1, NULL));
+    ABSENT(ndisbridge_set_linux_link(host, 1,
+        NDISBRIDGE_OID_GEN_ADMIN_STATUS, &count, sizeof count, NULL));
+    ABSENT(ndisbridge_tag_linux_link(host, 1, net_luid, 0, NULL));
+    ABSENT(ndisbridge_open_linux_monitor(&monitor, 0, NULL));
+    ABSENT(ndisbridge_next_linux_changes(monitor, &change, &count, 0, NULL));
+    CHECK_EQUAL(ndisbridge_linux_monitor_fd(monitor), -1);
+    CHECK(host == NULL && monitor == NULL && count == 1);
+    ndisbridge_close_linux_host(host);
+    ndisbridge_close_linux_monitor(monitor);
+}
+
+#endif
 
 int main(void)
 {
@@ -369,7 +397,8 @@ int main(void)
     test_stack();
     test_requests();
     test_events();
-    test_linux();
+    if (CHECK_HAS_NETLINK)
+        test_linux();
     CHECK_EQUAL(ndisbridge_interface_count(session), 1);
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
     return check_end();

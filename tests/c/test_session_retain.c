@@ -47,23 +47,14 @@ static uint32_t allocations_left = UINT32_MAX;
 
 static void *allocate(void *context, size_t size)
 {
-    size_t rounded = (size + 63) / 64 * 64;
-    void *memory;
-
-    (void)context;
     if (allocations_left != UINT32_MAX && allocations_left-- == 0)
         return NULL;
-    memory = aligned_alloc(64, rounded);
-    if (memory != NULL)
-        memset(memory, 0, rounded);
-    return memory;
+    return nb_system_allocate(context, size);
 }
 
 static void deallocate(void *context, void *memory, size_t size)
 {
-    (void)context;
-    (void)size;
-    free(memory);
+    nb_system_deallocate(context, memory, size);
 }
 
 static uint32_t allocated(ndisbridge_session *session, uint16_t if_type)

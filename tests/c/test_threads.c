@@ -16,8 +16,8 @@
 
 #define BLOCK NDISBRIDGE_BLOCK_SIZE
 #define THREADS 8
-#define DURATION_MS 500
-#define OCCUPANCY_MS 2000  /* of each degree of occupancy */
+#define DURATION_MS CHECK_DURATION_MS(500)
+#define OCCUPANCY_MS CHECK_DURATION_MS(2000)  /* of each degree */
 
 static uint64_t seed;
 static atomic_uchar owners[0x1000000];
@@ -298,7 +298,7 @@ static void test_blocks_in_transit(void)
     for (uint32_t i = 0; i < 4; i++)
         crew[i].session = session;
     run_crew(crew, functions, 4);
-    CHECK(member.calls[STORE_RETURN] > 5);
+    CHECK(member.calls[STORE_RETURN] > 0);
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
     store_free(store);
 }
