@@ -119,9 +119,7 @@ def write(compiler: str, path: Path) -> None:
             [f"V({a}, {b})" for a, b in same_values(ours, names)],
         )
     )
-    parts.append(
-        macro("SAME_SIZES(S)", [f"S({a}, {b})" for a, b, _ in alike])
-    )
+    parts.append(macro("SAME_SIZES(S)", [f"S({a}, {b})" for a, b, _ in alike]))
     parts.append(
         macro(
             "SAME_OFFSETS(O)",
