@@ -540,6 +540,20 @@ void nb_bitmap_unhold_one(struct nb_bitmap *bitmap, uint32_t index)
 
 /* ---- leases ----------------------------------------------------------- */
 
+uint32_t nb_bitmap_next_leased(struct nb_bitmap *bitmap, uint32_t block)
+{
+    while (block < NB_BLOCKS) {
+        uint64_t leased =
+            nb_load(&bitmap->leased[block / 64]) & nb_bits_from(block);
+
+        block -= block % 64;
+        if (leased != 0)
+            return block + nb_lowest_bit(leased);
+        block += 64;
+    }
+    return NB_BLOCKS;
+}
+
 bool nb_bitmap_lease(struct nb_bitmap *bitmap, uint32_t block,
     const uint64_t retained[NB_BLOCK_WORDS])
 {
@@ -665,11 +679,11 @@ void nb_bitmap_count(
     struct nb_bitmap *bitmap, ndisbridge_index_counts *counts)
 {
     memset(counts, 0, sizeof *counts);
-    for (uint32_t block = 0; block < NB_BLOCKS; block++) {
+    for (uint32_t block = nb_bitmap_next_leased(bitmap, 0);
+         block < NB_BLOCKS;
+         block = nb_bitmap_next_leased(bitmap, block + 1)) {
         uint32_t mine = 0, vacant = 0;
 
-        if (!nb_bitmap_is_leased(bitmap, block))
-            continue;
         for (uint32_t i = 0; i < NB_BLOCK_WORDS; i++) {
             uint64_t word = nb_load_relaxed(&bitmap->blocks[block].mine[i]);
 

@@ -152,6 +152,9 @@ static inline bool nb_bitmap_is_leased(
     return (nb_load(&bitmap->leased[block / 64]) & nb_bit(block)) != 0;
 }
 
+/* The first leased block at or after one; NB_BLOCKS if there is none. */
+uint32_t nb_bitmap_next_leased(struct nb_bitmap *bitmap, uint32_t block);
+
 /* Publishes a block as leased; its retained bits stay out of reach.  False
  * if it is leased here already.  Not beside nb_bitmap_unlease(). */
 bool nb_bitmap_lease(struct nb_bitmap *bitmap, uint32_t block,

@@ -511,9 +511,9 @@ static uint32_t unlease_some(struct nb_space *space,
 {
     uint32_t count = 0;
 
-    for (; *block < NB_BLOCKS && count < TRIM_BLOCKS; ++*block) {
-        if (!nb_bitmap_is_leased(&space->bitmap, *block))
-            continue;
+    for (*block = nb_bitmap_next_leased(&space->bitmap, *block);
+         *block < NB_BLOCKS && count < TRIM_BLOCKS;
+         *block = nb_bitmap_next_leased(&space->bitmap, *block + 1)) {
         if (*keep > 0) {
             *keep -= nb_bitmap_block_is_empty(&space->bitmap, *block);
             continue;
@@ -563,7 +563,7 @@ static ndisbridge_status return_some(struct nb_pool *pool,
     return status;
 }
 
-static ndisbridge_status trim_space(struct nb_pool *pool,
+ndisbridge_status nb_pool_trim_space(struct nb_pool *pool,
     struct nb_space *space, uint32_t *returned, uint32_t keep)
 {
     ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
@@ -585,7 +585,7 @@ ndisbridge_status nb_pool_trim(
         struct nb_space *space = nb_pool_peek(pool, (uint16_t)i);
 
         if (space != NULL)
-            status = trim_space(pool, space, returned, keep);
+            status = nb_pool_trim_space(pool, space, returned, keep);
     }
     return status;
 }
@@ -601,9 +601,10 @@ ndisbridge_status nb_pool_return_all(struct nb_pool *pool)
 
         if (space == NULL)
             continue;
-        for (uint32_t block = 0; block < NB_BLOCKS; block++)
-            if (nb_bitmap_is_leased(&space->bitmap, block))
-                blocks[count++] = block;
+        for (uint32_t block = nb_bitmap_next_leased(&space->bitmap, 0);
+             block < NB_BLOCKS;
+             block = nb_bitmap_next_leased(&space->bitmap, block + 1))
+            blocks[count++] = block;
         one = return_blocks(pool, space->if_type, blocks, count);
         if (one != NDISBRIDGE_STATUS_SUCCESS)
             status = one;

@@ -81,7 +81,11 @@ bool nb_pool_is_kept(
 ndisbridge_status nb_pool_allocate_if_index(
     struct nb_pool *pool, uint32_t *if_index, bool lowest);
 
-/* Gives empty blocks back, but for `keep` of each space. */
+/* Gives empty blocks of a space back, but for `keep`; adds how many to
+ * *returned. */
+ndisbridge_status nb_pool_trim_space(struct nb_pool *pool,
+    struct nb_space *space, uint32_t *returned, uint32_t keep);
+/* The same of each space. */
 ndisbridge_status nb_pool_trim(
     struct nb_pool *pool, uint32_t *returned, uint32_t keep);
 /* Gives every leased block back, whatever is allocated in it. */

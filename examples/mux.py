@@ -462,7 +462,9 @@ def main(scene: str = "mn", store: str | None = None) -> None:
             group.receive(group.lowers[-1], upper.vlan_id, 500)
         show(session)
         print("The cable of the first card is pulled.\n")
-        cards[0].driver.plug(False)  # type: ignore[attr-defined]
+        first = cards[0].driver
+        assert isinstance(first, Card)
+        first.plug(False)
         show(session)
         mux.close()
 

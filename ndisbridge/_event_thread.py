@@ -8,8 +8,8 @@ from __future__ import annotations
 import select
 import threading
 from collections.abc import Callable
-from types import TracebackType
 
+from ._closing import Closing
 from ._fastcall import write_unraisable
 from .events import Event, EventStream, Waker
 
@@ -17,7 +17,7 @@ from .events import Event, EventStream, Waker
 _IN_A_TURN = 64
 
 
-class Subscription:
+class Subscription(Closing):
     """
     Calls a function for each event, on the session's thread for that, until
     it is closed.  A context manager.
@@ -53,17 +53,6 @@ class Subscription:
         """
         self._stream.close()
         self._thread.wake()
-
-    def __enter__(self) -> Subscription:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"

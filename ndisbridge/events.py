@@ -26,6 +26,7 @@ from enum import IntFlag, auto
 from functools import lru_cache
 from types import TracebackType
 
+from ._closing import Closing
 from ._native import Core
 from ._native_events import INITIAL, NO_IDENTITIES, RawEvent, Ring
 from .constants import (
@@ -237,7 +238,7 @@ class Waker:
             close(end)
 
 
-class EventStream(Iterator[Event], AsyncIterator[Event]):
+class EventStream(Closing, Iterator[Event], AsyncIterator[Event]):
     """
     Events of a session, for one reader or several: each event goes to one.
 
@@ -428,17 +429,6 @@ class EventStream(Iterator[Event], AsyncIterator[Event]):
                 future.set_result(None)
 
     # -- life
-
-    def __enter__(self) -> EventStream:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     async def __aenter__(self) -> EventStream:
         return self

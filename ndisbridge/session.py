@@ -17,10 +17,10 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native, _native_events
+from ._closing import Closing
 from ._event_thread import CallbackThread, Subscription
 from ._identity_thread import IdentityThread
 from .constants import (
@@ -192,7 +192,7 @@ class QueryResults(Sequence[Any]):
         )
 
 
-class Session:
+class Session(Closing):
     """
     One session on a store: the whole state of the library.
 
@@ -365,17 +365,6 @@ class Session:
             finally:
                 # Not before: a child that is forked meanwhile must know it.
                 _sessions.discard(self)
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if self._closed or os.getpid() != self._pid:

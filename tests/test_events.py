@@ -1029,15 +1029,16 @@ def test_a_store_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     store = FlakyStore()
     first = StoreChange("created", 1 << 48, key="a")
     second = StoreChange("released", 1 << 48, key="a")
-    store.reads = [
-        first,
-        StoreBusyError("busy", "x"),
-        second,
-        StoreError("down", "x"),
-        RuntimeError("a bug"),
-        first,
-    ]
     with ndis.Session(store) as session, session.events() as stream:
+        # Not before: the store is watched before the stream begins.
+        store.reads += [
+            first,
+            StoreBusyError("busy", "x"),
+            second,
+            StoreError("down", "x"),
+            RuntimeError("a bug"),
+            first,
+        ]
         changes = [stream.get(LONG) for _ in range(5)]
     assert [each and each.identity for each in changes] == [
         first,

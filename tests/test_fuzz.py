@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from fuzz.bugs import BUGS, plant
 
 ROOT = Path(__file__).parent.parent
 FUZZ = ROOT / "tests" / "fuzz"
@@ -19,21 +20,6 @@ PYTHON_TARGETS = ["names", "oids", "transfer"]
 SECONDS = 4
 #: Seconds in which a planted bug must be found: it ends when it is.
 PATIENCE = 120
-#: For each target a file of the core, what is in it, and the bug instead.
-BUGS = {
-    "names": ("net_luid.c", "(text[0] == '0' && length > 1)", "false"),
-    "netlink": (
-        "netlink.c",
-        "length < ATTRIBUTE_HEADER || length > bytes->size",
-        "length < ATTRIBUTE_HEADER",
-    ),
-    "oids": (
-        "oid_dispatch.c",
-        "if (written > capacity)",
-        "if (written > capacity + 4096)",
-    ),
-    "api": ("if_stack.c", "NDISBRIDGE_STATUS_STACK_LOOP", "0"),
-}
 
 
 def run(*command: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -107,15 +93,8 @@ def test_planted_bug_is_found(
     built: Path, target: str, tmp_path: Path
 ) -> None:
     """A bug that is planted in the core is found, and soon."""
-    name, good, bad = BUGS[target]
-    source = (ROOT / "csrc" / name).read_text()
-    assert source.count(good) >= 1
-    source = source.replace(good, bad).replace(
-        '#include "../', f'#include "{ROOT}/'
-    )
-    (tmp_path / name).write_text(source)
     shutil.copytree(built / "core", tmp_path / "core")
-    build(tmp_path, target, INSTEAD=str(tmp_path / name))
+    build(tmp_path, target, INSTEAD=str(plant(target, tmp_path)))
     said = fuzz(
         tmp_path / f"fuzz_{target}", target, tmp_path / "run", PATIENCE
     )

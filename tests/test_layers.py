@@ -41,6 +41,7 @@ C_LAYERS = [
 #: Modules; each may import those before it.
 PYTHON_LAYERS = [
     "persistence",
+    "_closing",
     "_ndisbridge",
     "_fastcall",
     "exceptions",

@@ -8,62 +8,19 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from schedules.bugs import BUGS, Bug
+from schedules.build import SCHEDULES, compile_all, link, with_bug
 
-ROOT = Path(__file__).parent.parent
-MODEL = ROOT / "tests" / "schedules"
-LEFT_OUT = {"fastcall.c", "linux_absent.c"}
-FILES = [
-    path.name
-    for path in sorted((ROOT / "csrc").glob("*.c"))
-    if path.name not in LEFT_OUT
-]
-FLAGS = [
-    "-std=c11",
-    "-D_GNU_SOURCE=",
-    "-O2",
-    "-g",
-    "-pthread",
-    "-fno-strict-aliasing",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-]
 #: Schedules a case, in order and at random; `make prove` sets more.
-LIMIT = os.environ.get("MODEL_LIMIT", "60000")
+LIMIT = os.environ.get("MODEL_LIMIT", "150000")
 RANDOM = os.environ.get("MODEL_RANDOM", "5000")
 PREEMPTIONS = os.environ.get("MODEL_PREEMPTIONS", "2")
 #: What a planted bug must be found within.
 BUG_LIMIT = "20000"
-
-
-def compile_one(source: Path, made: Path, tree: Path) -> Path:
-    """An object file of a source, with its atomics as steps."""
-    subprocess.run(
-        [
-            "gcc",
-            *FLAGS,
-            *(["-w"] if tree != ROOT else []),  # planted bugs look odd
-            f"-I{tree / 'csrc'}",
-            f"-I{tree / 'ndisbridge' / 'include'}",
-            "-include",
-            tree / "tests" / "schedules" / "steps.h",
-            "-c",
-            source,
-            "-o",
-            made,
-        ],
-        check=True,
-    )
-    return made
-
-
-def link(objects: list[Path], program: Path) -> Path:
-    subprocess.run(["gcc", "-pthread", *objects, "-o", program], check=True)
-    return program
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +29,7 @@ def objects(
 ) -> dict[str, Path]:
     """The core and the cases, compiled once."""
     need("gcc")
-    scratch = tmp_path_factory.mktemp("objects")
-    sources = [ROOT / "csrc" / name for name in FILES]
-    sources += sorted(MODEL.glob("*.c"))
-    return {
-        each.name: compile_one(each, scratch / f"{each.stem}.o", ROOT)
-        for each in sources
-    }
+    return compile_all(tmp_path_factory.mktemp("objects"))
 
 
 def run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,23 +38,24 @@ def run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_core(
-    objects: dict[str, Path],
-    tmp_path: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_core(objects: dict[str, Path], tmp_path: Path) -> None:
     """No schedule of any case has a wrong answer."""
-    program = link(list(objects.values()), tmp_path / "explore")
-    done = run(
-        program,
-        *("--limit", LIMIT, "--random", RANDOM),
-        *("--preemptions", PREEMPTIONS),
-    )
-    print(done.stdout)
-    record_property("schedules", done.stdout)
-    assert done.returncode == 0, done.stderr
-    cases = [line.split()[0] for line in done.stdout.splitlines()]
+    program = link(objects, tmp_path / "explore")
+    names = run(program, "--limit", "0").stdout.splitlines()
+    cases = [line.split()[0] for line in names]
     assert {bug.case for bug in BUGS} <= set(cases)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(
+            lambda case: run(
+                program,
+                *("--case", case, "--preemptions", PREEMPTIONS),
+                *("--limit", LIMIT, "--random", RANDOM),
+            ),
+            cases,
+        )
+        for done in found:
+            print(done.stdout, end="")
+            assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
@@ -111,21 +63,8 @@ def test_planted_bug(
     objects: dict[str, Path], tmp_path: Path, bug: Bug
 ) -> None:
     """The explorer finds what is wrong on purpose."""
-    for name in ("csrc", "ndisbridge/include", "tests/schedules"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    path = tmp_path / "csrc" / bug.file
-    text = path.read_text()
-    assert text.count(bug.right) == 1
-    path.write_text(text.replace(bug.right, bug.wrong))
-    changed = [bug.file]
-    if bug.file.endswith(".h"):
-        changed = ["if_table.c", "cases_table.c"]
-    built = dict(objects)
-    for name in changed:
-        source = next(tmp_path.rglob(name))
-        built[name] = compile_one(source, tmp_path / f"{name}.o", tmp_path)
     done = run(
-        link(list(built.values()), tmp_path / "explore"),
+        with_bug(objects, bug, tmp_path),
         *("--case", bug.case, "--limit", BUG_LIMIT, "--random", BUG_LIMIT),
     )
     assert done.returncode == 1, done.stdout
@@ -149,7 +88,7 @@ def test_spin(
     for change in (None, *wrong):
         options = [f"-D{change}"] if change else []
         subprocess.run(
-            [spin, "-a", *options, MODEL / f"{model}.pml"],
+            [spin, "-a", *options, SCHEDULES / f"{model}.pml"],
             cwd=tmp_path,
             check=True,
         )
@@ -172,7 +111,7 @@ def test_spin(
 
 
 @pytest.mark.parametrize(
-    "path", sorted(MODEL.glob("*.litmus")), ids=lambda path: path.stem
+    "path", sorted(SCHEDULES.glob("*.litmus")), ids=lambda path: path.stem
 )
 def test_litmus(path: Path) -> None:
     """

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 
 from .errors import StoreError
 
 
-class Translating:
+class Translating(ABC):
     """
     Around what raises errors that are to be a store's.
 
@@ -17,12 +18,12 @@ class Translating:
 
     __slots__ = ()
 
+    @abstractmethod
     def translated(self, error: BaseException) -> StoreError | None:
         """What to raise for an error; None to let it pass."""
-        raise NotImplementedError
 
     def __enter__(self) -> None:
-        pass
+        return None
 
     def __exit__(
         self,

@@ -40,7 +40,7 @@ class Step:
         native: It is in C, and has no deadline.
     """
 
-    __slots__ = ("closing", "driver", "handler", "native", "oids")
+    __slots__ = ("closing", "driver", "handler", "native", "oids", "passes")
 
     def __init__(
         self,
@@ -49,7 +49,9 @@ class Step:
         oids: frozenset[int] | None = None,
         native: bool = False,
     ) -> None:
-        self.handler = handler
+        #: Whether it lets all requests by.
+        self.passes = handler is None
+        self.handler = OidRequest.forward if handler is None else handler
         self.driver = driver
         self.oids = oids
         self.native = native
@@ -58,9 +60,7 @@ class Step:
 
     def wants(self, oid: int) -> bool:
         """Whether requests for an OID stop here."""
-        return self.handler is not None and (
-            self.oids is None or oid in self.oids
-        )
+        return not self.passes and (self.oids is None or oid in self.oids)
 
 
 class Requests:
@@ -130,7 +130,7 @@ class Paths(dict[int, tuple[Step, ...]]):
     @property
     def passes_all(self) -> bool:
         """Whether only the miniport driver sees requests."""
-        return all(each.handler is None for each in self.steps[:-1])
+        return all(each.passes for each in self.steps[:-1])
 
 
 class OidRequest:
@@ -208,7 +208,7 @@ class OidRequest:
             self._at = at + 1
             if step.closing or self.cancelled:
                 return self._skip(at)
-            return step.handler(self)  # type: ignore[misc]
+            return step.handler(self)
         finally:
             self._at = at
             if step.closing:

@@ -21,7 +21,8 @@ class Bug:
     case: str
 
 
-BITMAP, TABLE = "luid_bitmap.c", "if_table.h"
+BITMAP, TABLE, POOL = "luid_bitmap.c", "if_table.h", "luid_pool.c"
+SETS, TRANSIT = "index_sets.c", "transit.c"
 
 BUGS = [
     Bug(
@@ -143,5 +144,105 @@ BUGS = [
         "            && nb_load_relaxed(&interface->sequence) == *sequence)\n",
         "",
         "lookup",
+    ),
+    Bug(
+        "a lease is published beside who holds what it brings",
+        POOL,
+        """    pthread_mutex_lock(&pool->moving);
+    for (uint32_t i = 0; i < count; i++)
+        if (leases[i].block >= lowest && leases[i].block <= highest)
+            published += publish_block(space, &leases[i]);
+    pthread_mutex_unlock(&pool->moving);
+""",
+        """    for (uint32_t i = 0; i < count; i++)
+        if (leases[i].block >= lowest && leases[i].block <= highest)
+            published += publish_block(space, &leases[i]);
+""",
+        "lease-hold",
+    ),
+    Bug(
+        "a block that the store will not have comes back unlocked",
+        POOL,
+        """    pthread_mutex_lock(&pool->moving);
+    for (uint32_t i = 0; i < count; i++)
+        nb_bitmap_lease(&space->bitmap, taken[i].block, taken[i].mask);
+    pthread_mutex_unlock(&pool->moving);
+""",
+        """    for (uint32_t i = 0; i < count; i++)
+        nb_bitmap_lease(&space->bitmap, taken[i].block, taken[i].mask);
+""",
+        "trim-refused",
+    ),
+    Bug(
+        "held without the lock",
+        POOL,
+        """    pthread_mutex_lock(&pool->moving);
+    held = nb_bitmap_hold_one(&space->bitmap, index);
+    pthread_mutex_unlock(&pool->moving);
+""",
+        "    held = nb_bitmap_hold_one(&space->bitmap, index);\n",
+        "lease-hold",
+    ),
+    Bug(
+        "retained without the lock",
+        SETS,
+        """    pthread_mutex_lock(&pool->moving);
+    held = try_blocks(sets, pool, nb_bitmap_hold, nb_bitmap_unhold);
+    pthread_mutex_unlock(&pool->moving);
+""",
+        "    held = try_blocks(sets, pool, nb_bitmap_hold, "
+        "nb_bitmap_unhold);\n",
+        "lease-retain",
+    ),
+    Bug(
+        "looked at while it is being leased",
+        POOL,
+        "space == NULL || state != NDISBRIDGE_INDEX_UNLEASED",
+        "space == NULL || state <= NDISBRIDGE_INDEX_RETAINED",
+        "lease-test",
+    ),
+    Bug(
+        "exhausted while a block is on its way here",
+        POOL,
+        "if (found == NB_NO_INDEX && status == NDISBRIDGE_STATUS_RESOURCES\n"
+        "            && !nb_transit_wait(",
+        "if (false && !nb_transit_wait(",
+        "lease-twice",
+    ),
+    Bug(
+        "who verifies is not told of a block given back",
+        POOL,
+        "    nb_bitmap_unleased(&space->bitmap);\n",
+        "",
+        "trim-allocate",
+    ),
+    Bug(
+        "in use though only on its way",
+        POOL,
+        "if (!leased || nb_transit_returned_since(&space->transit, moment)) {",
+        "if (false) {",
+        "trim-claim",
+    ),
+    Bug(
+        "released beside a lease",
+        SETS,
+        "            *travels = true;\n",
+        "            *travels = false;\n",
+        "release-lease",
+    ),
+    Bug(
+        "released into what is not leased",
+        SETS,
+        "if (!travels || nb_bitmap_is_leased(&space->bitmap, block->block))",
+        "",
+        "release-trim",
+    ),
+    Bug(
+        "a trip does not wait for those that exclude it",
+        TRANSIT,
+        "if (!wait_for(transit, trip->number - 1, kind != NB_TRIP_RELEASE,\n"
+        "            deadline_ms)) {",
+        "if (deadline_ms == 0) {",
+        "release-trim",
     ),
 ]

@@ -4,29 +4,18 @@
  * space whose operations happen one at a time, "exhausted" included.
  */
 #include "explore.h"
+#include "history.h"
 #include "luid_bitmap.h"
 
 #include <string.h>
 
 #define WORDS 2  /* of block 0; the rest of it is retained throughout */
-#define INDEXES 4  /* 0, 1 and 64, 65 */
-#define MAX_OPS 24
-#define NONE 255
+#define INDEXES HISTORY_INDEXES  /* 0, 1 and 64, 65 */
 
 enum kind { ALLOCATE, TRY, CLAIM, FREE, HOLD, UNHOLD, SETTLE, PUT_BACK, LEASE,
     UNLEASE, TEST };
-enum { IS_UNLEASED, IS_FREE, IS_ALLOCATED, IS_RETAINED, IS_BOTH };
-
-struct op {
-    enum kind kind;
-    uint8_t index;  /* 0 .. 3, or NONE */
-    uint8_t result;
-    uint32_t begin, end;
-};
 
 static struct nb_bitmap space, *const bitmap = &space;
-static struct op ops[MAX_OPS];
-static uint32_t op_count, now;
 static uint8_t first[INDEXES];
 static bool trims;  /* a failing unlease hides free indexes for a moment */
 
@@ -52,25 +41,17 @@ static bool is_quiet(const volatile void *address)
 
 /* ---- the simple space --------------------------------------------------- */
 
-static bool turn(uint8_t *state, uint8_t from, uint8_t to, bool good)
-{
-    if ((*state == from) != good)
-        return false;
-    if (good)
-        *state = to;
-    return true;
-}
-
 static bool apply(const struct op *op, uint8_t *state)
 {
     uint8_t *one = &state[op->index % INDEXES];
 
     switch (op->kind) {
     case TRY:
-        return op->index == NONE || turn(one, IS_FREE, IS_ALLOCATED, true);
+        return op->index == NONE
+            || history_turn(one, IS_FREE, IS_ALLOCATED, true);
     case ALLOCATE:
         if (op->index != NONE)
-            return turn(one, IS_FREE, IS_ALLOCATED, true);
+            return history_turn(one, IS_FREE, IS_ALLOCATED, true);
         for (uint32_t i = 0; !trims && i < INDEXES; i++)
             if (state[i] == IS_FREE)
                 return false;
@@ -78,17 +59,17 @@ static bool apply(const struct op *op, uint8_t *state)
     case CLAIM:
         if (trims && !op->result)
             return true;
-        return turn(one, IS_FREE, IS_ALLOCATED, op->result);
+        return history_turn(one, IS_FREE, IS_ALLOCATED, op->result);
     case FREE:
-        return turn(one, IS_ALLOCATED, IS_FREE, op->result);
+        return history_turn(one, IS_ALLOCATED, IS_FREE, op->result);
     case HOLD:
-        return turn(one, IS_ALLOCATED, IS_RETAINED, op->result);
+        return history_turn(one, IS_ALLOCATED, IS_RETAINED, op->result);
     case UNHOLD:
-        return turn(one, IS_RETAINED, IS_ALLOCATED, true);
+        return history_turn(one, IS_RETAINED, IS_ALLOCATED, true);
     case SETTLE:
         return *one == IS_RETAINED;
     case PUT_BACK:
-        return turn(one, IS_RETAINED, IS_FREE, true);
+        return history_turn(one, IS_RETAINED, IS_FREE, true);
     case LEASE:
         for (uint32_t i = 0; op->result && i < INDEXES; i++)
             state[i] = state[i] == IS_BOTH ? IS_RETAINED : IS_FREE;
@@ -106,48 +87,12 @@ static bool apply(const struct op *op, uint8_t *state)
     }
 }
 
-/* Whether some order that respects who came after whom explains it all. */
-static bool linearize(uint32_t left, const uint8_t *state)
-{
-    uint32_t earliest_end = UINT32_MAX;
-
-    if (left == 0)
-        return true;
-    for (uint32_t i = 0; i < op_count; i++)
-        if ((left >> i & 1) && ops[i].end < earliest_end)
-            earliest_end = ops[i].end;
-    for (uint32_t i = 0; i < op_count; i++) {
-        uint8_t after[INDEXES];
-
-        if (!(left >> i & 1) || ops[i].begin > earliest_end)
-            continue;
-        memcpy(after, state, sizeof after);
-        if (apply(&ops[i], after) && linearize(left & ~(1U << i), after))
-            return true;
-    }
-    return false;
-}
-
 /* ---- operations --------------------------------------------------------- */
-
-static struct op *begin(enum kind kind, uint8_t index)
-{
-    struct op *op = &ops[op_count++];
-
-    *op = (struct op){ kind, index, 1, ++now, UINT32_MAX };
-    return op;
-}
-
-static void end(struct op *op, bool good)
-{
-    op->result = good;
-    op->end = ++now;
-}
 
 /* As allocate_slow() of luid_pool.c does, without leases. */
 static uint8_t allocate_by(bool hints)
 {
-    struct op *op = begin(ALLOCATE, NONE);
+    struct op *op = history_begin(ALLOCATE, NONE);
     uint32_t stripe = (uint32_t)model_thread(), found = NB_NO_INDEX;
 
     if (hints)
@@ -163,7 +108,7 @@ static uint8_t allocate_by(bool hints)
         nb_bitmap_verify_end(bitmap);
     }
     op->index = small_of(found);
-    end(op, op->index != NONE);
+    history_end(op, op->index != NONE);
     return op->index;
 }
 
@@ -174,42 +119,43 @@ static uint8_t allocate(void)
 
 static bool claim(uint8_t i)
 {
-    struct op *op = begin(CLAIM, i);
+    struct op *op = history_begin(CLAIM, i);
 
-    end(op, nb_bitmap_claim(bitmap, index_of(i)));
+    history_end(op, nb_bitmap_claim(bitmap, index_of(i)));
     return op->result;
 }
 
 static bool release(uint8_t i)
 {
-    struct op *op = begin(FREE, i);
+    struct op *op = history_begin(FREE, i);
 
-    end(op, nb_bitmap_free(bitmap, (uint32_t)model_thread(), index_of(i)));
+    history_end(op,
+        nb_bitmap_free(bitmap, (uint32_t)model_thread(), index_of(i)));
     return op->result;
 }
 
-/* Stands for `moving` of the pool: holding excludes unleasing. */
+/* Stands for `moving` of the pool: holding, leasing and unleasing exclude
+ * each other. */
 static const char moving;
 
 static bool hold(uint8_t i)
 {
-    struct op *op = begin(HOLD, i);
-
+    struct op *op = history_begin(HOLD, i);
     bool held;
 
     model_lock(&moving);
     held = nb_bitmap_hold_one(bitmap, index_of(i));
     model_unlock(&moving);
-    end(op, held);
+    history_end(op, held);
     return op->result;
 }
 
 static void unhold(uint8_t i)
 {
-    struct op *op = begin(UNHOLD, i);
+    struct op *op = history_begin(UNHOLD, i);
 
     nb_bitmap_unhold_one(bitmap, index_of(i));
-    end(op, true);
+    history_end(op, true);
 }
 
 static const uint64_t *mask_of(uint8_t i)
@@ -222,18 +168,18 @@ static const uint64_t *mask_of(uint8_t i)
 
 static void settle(uint8_t i)
 {
-    struct op *op = begin(SETTLE, i);
+    struct op *op = history_begin(SETTLE, i);
 
     nb_bitmap_settle(bitmap, 0, mask_of(i));
-    end(op, true);
+    history_end(op, true);
 }
 
 static void put_back(uint8_t i)
 {
-    struct op *op = begin(PUT_BACK, i);
+    struct op *op = history_begin(PUT_BACK, i);
 
     nb_bitmap_put_back(bitmap, 0, mask_of(i));
-    end(op, true);
+    history_end(op, true);
 }
 
 static uint64_t retained[NB_BLOCK_WORDS];
@@ -241,18 +187,20 @@ static uint64_t retained[NB_BLOCK_WORDS];
 /* Gives the block back; leases it again. */
 static void unlease_once(bool again)
 {
-    struct op *op = begin(UNLEASE, NONE);
-
+    struct op *op = history_begin(UNLEASE, NONE);
     bool unleased;
 
     model_lock(&moving);
     unleased = nb_bitmap_unlease(bitmap, 0, retained);
     model_unlock(&moving);
-    end(op, unleased);
+    history_end(op, unleased);
     if (op->result && again) {
         nb_bitmap_unleased(bitmap);
-        op = begin(LEASE, NONE);
-        end(op, nb_bitmap_lease(bitmap, 0, retained));
+        op = history_begin(LEASE, NONE);
+        model_lock(&moving);
+        unleased = nb_bitmap_lease(bitmap, 0, retained);
+        model_unlock(&moving);
+        history_end(op, unleased);
         model_check(op->result, "a block that was unleased is leased");
     }
 }
@@ -278,7 +226,7 @@ static void start(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
         if (wanted[i] == IS_ALLOCATED)
             nb_bitmap_claim(bitmap, index_of(i));
     memcpy(first, wanted, sizeof first);
-    op_count = now = 0;
+    history_clear();
     trims = false;
 }
 
@@ -292,13 +240,11 @@ static void check(void)
     };
 
     for (uint8_t i = 0; i < INDEXES; i++) {
-        struct op *op = begin(TEST, i);
+        struct op *op = history_begin(TEST, i);
 
-        op->result = states[nb_bitmap_test(bitmap, index_of(i))];
-        op->end = ++now;
+        history_end(op, states[nb_bitmap_test(bitmap, index_of(i))]);
     }
-    model_check(linearize((1U << op_count) - 1, first),
-        "no order of the operations explains what they answered");
+    history_check(apply, first);
     for (uint32_t i = 0; i < WORDS; i++)
         model_check(bitmap->blocks[0].free[i] == 0
                 || ((bitmap->summaries[0] & nb_bit(i))
@@ -339,11 +285,11 @@ static void allocate_one(void) { allocate(); }
 static void scan_one(void) { allocate_by(false); }
 static void try_one(void)
 {
-    struct op *op = begin(TRY, NONE);
+    struct op *op = history_begin(TRY, NONE);
 
     op->index = small_of(
         nb_bitmap_allocate(bitmap, (uint32_t)model_thread()));
-    end(op, true);
+    history_end(op, true);
 }
 static void unlease(void) { unlease_once(true); }
 static void give_back(void) { unlease_once(false); }

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "explore.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ static struct thread {
     enum state state;
     const void *lock, *condition;
     bool timed_out;
+    struct nb_thread own;  /* its nb_this_thread */
 } threads[MODEL_THREADS];
 static _Alignas(64) char stacks[MODEL_THREADS][STACK];
 static ucontext_t outside;
@@ -75,9 +77,11 @@ static uint32_t choose(uint32_t options, uint32_t others_in)
     uint8_t taken = 0;
 
     model_check(depth < MAX_STEPS, "it never ends");
-    if (depth < replay)
+    if (depth < replay) {
         taken = trail[depth].taken;
-    else if (random_order && random_below(others_in) == 0)
+        model_check(trail[depth].options == options,
+            "the case does not go the same way each time");
+    } else if (random_order && random_below(others_in) == 0)
         taken = (uint8_t)random_below(options);
     trail[depth].taken = taken;
     trail[depth++].options = (uint8_t)options;
@@ -114,6 +118,9 @@ static void go_to(int next)
 
     if (next == before)
         return;
+    if (before >= 0)
+        threads[before].own = nb_this_thread;
+    nb_this_thread = threads[next].own;
     running = next;
     threads[next].state = READY;
     swapcontext(before < 0 ? &outside : &threads[before].context,
@@ -246,8 +253,12 @@ static void run_once(void)
     running = -1;
     depth = steps = preemptions = 0;
     memset(held, 0, sizeof held);
+    /* The same each time, or a schedule could not be replayed. */
+    nb_this_thread = (struct nb_thread){ .number_plus_1 = 1 };
     now->setup();
     for (int i = 0; i < MODEL_THREADS; i++) {
+        threads[i].own =
+            (struct nb_thread){ .number_plus_1 = (uint32_t)i + 1 };
         threads[i].state = now->threads[i] != NULL ? READY : ENDED;
         getcontext(&threads[i].context);
         threads[i].context.uc_stack.ss_sp = stacks[i];
@@ -261,6 +272,7 @@ static void run_once(void)
         go_to(list[count == 1 ? 0 : choose(count, 1)]);
     }
     running = -1;
+    nb_this_thread = (struct nb_thread){ .number_plus_1 = 1 };
     now->check();
 }
 
@@ -306,7 +318,8 @@ static void explore(const struct model_case *one, uint64_t limit,
 
 int main(int argc, char **argv)
 {
-    const struct model_case *sets[] = { bitmap_cases, table_cases };
+    const struct model_case *sets[] = { bitmap_cases, pool_cases,
+        table_cases };
     const char *only = NULL;
     uint64_t limit = UINT64_MAX, random_count = 0;
 
@@ -328,7 +341,7 @@ int main(int argc, char **argv)
         else
             return 2;
     }
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         for (const struct model_case *one = sets[i]; one->name; one++)
             if (only == NULL || strcmp(only, one->name) == 0)
                 explore(one, limit, random_count);

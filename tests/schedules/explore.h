@@ -25,6 +25,6 @@ int model_thread(void);
 /* Ends the program, with the schedule, unless the condition holds. */
 void model_check(bool condition, const char *what);
 
-extern const struct model_case bitmap_cases[], table_cases[];
+extern const struct model_case bitmap_cases[], pool_cases[], table_cases[];
 
 #endif

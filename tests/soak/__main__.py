@@ -135,6 +135,33 @@ PROOFS = {
             ),
         ),
     ),
+    "orders": Proof(
+        "orders.py",
+        ("--schedules", "1000000000"),
+        (("schedules", "orders of"), ("steps", "steps")),
+        tuple(
+            (name, ("--schedules", "1000000", "--control", name), True)
+            for name in (
+                "a claim in two steps",
+                "exhausted by one scan",
+                "a lease is published beside who holds what it brings",
+                "completed before the last has left",
+            )
+        ),
+    ),
+    "inputs": Proof(
+        "inputs.py",
+        ("--runs", "1000000000"),
+        (("runs", "runs"),),
+        tuple(
+            (
+                f"the bug for {name}",
+                ("--runs", "100000000", "--hours", "0.1", "--control", name),
+                True,
+            )
+            for name in ("names", "netlink", "oids", "api")
+        ),
+    ),
 }
 
 
@@ -165,10 +192,11 @@ def figure(name: str, result: dict[str, Any]) -> str:
     )
     failures = result.get("failed", len(result["failures"]))
     verified = counts.get("acknowledged changes verified") or counts.get(
-        "acknowledged", 0
+        "acknowledged"
     )
+    told = f"{verified:,}" if verified else "-"
     return (
-        f"| {name} | {trials} | {verified:,} | {failures} "
+        f"| {name} | {trials} | {told} | {failures} "
         f"| {result.get('seed')} | {result.get('seconds')} s |"
     )
 

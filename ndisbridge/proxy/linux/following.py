@@ -15,9 +15,9 @@ import select
 import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+from ..._closing import Closing
 from ..._native_linux import (
     CHANGE_LINK,
     CHANGE_RESYNC,
@@ -44,7 +44,7 @@ _OVERTIME = 1.0
 _NEVER = float("inf")
 
 
-class Follower:
+class Follower(Closing):
     """
     Keeps the links of a host as the kernel has them: those that come, go,
     are renamed, move to another namespace or back, change their state, MTU,
@@ -360,14 +360,6 @@ class Follower:
         if self._thread is None:
             self.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self._closing else "open"

@@ -9,17 +9,14 @@ import contextlib
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any
 
+from ..._closing import Closing
 from ..._native_linux import LinuxHandle, LinuxLinks
-from ...constants import Oid
 from ...exceptions import (
     InterfaceNotFoundError,
     InUseError,
     InvalidParameterError,
     NdisError,
-    NotSupportedError,
 )
 from ...persistence import (
     IdentityConflictError,
@@ -29,7 +26,6 @@ from ...persistence import (
 )
 from ...provider import Identity, Interface, InterfaceInformation, Provider
 from ...session import Session
-from ...structures import encode
 from .adoption import (
     AdoptedLink,
     Adoption,
@@ -48,7 +44,8 @@ from .links import (
     decode_link,
     information_of,
 )
-from .settings import SETTABLE
+from .recognition import is_same
+from .settings import LinkSettings
 from .stacking import LinkStack
 
 #: Name of the provider that the host's links belong to.
@@ -81,7 +78,7 @@ class _Held:
         return bool(self.adopted.record.alias) and not self.adopted.link.alias
 
 
-class LinuxHost:
+class LinuxHost(Closing):
     """
     The links of one network namespace as interfaces of a session.
 
@@ -120,7 +117,9 @@ class LinuxHost:
         self._handle = LinuxHandle()
         self._namespace = namespace_of_thread()
         self.provider: Provider = session.register_provider(
-            PROVIDER_NAME, _Settings(self), compartment=self.compartment
+            PROVIDER_NAME,
+            LinkSettings(self._handle),
+            compartment=self.compartment,
         )
         self._identities = LinkIdentities(
             session, PROVIDER_NAME, self.compartment
@@ -241,7 +240,7 @@ class LinuxHost:
         if continuing:
             for n, link in enumerate(decoded):
                 held = self._held.get(link.if_index)
-                if held is not None and _is_same(held.adopted.link, link):
+                if held is not None and is_same(held.adopted.link, link):
                     known[n] = held.net_luid
         # What needs no store first: it may refuse.
         self._publish(
@@ -500,7 +499,7 @@ class LinuxHost:
             link = decode_link(self._handle.link(held.if_index), 0)
         except InterfaceNotFoundError:
             return False
-        return _is_same(held.adopted.link, link)
+        return is_same(held.adopted.link, link)
 
     def _leave(self, held: _Held, removal: Removal = "deregister") -> None:
         """Deregister a link; give its identity up, if it is to be removed."""
@@ -613,48 +612,3 @@ class LinuxHost:
                     self._leave(held)
                 self.provider.deregister()
             self._handle.close()
-
-    def __enter__(self) -> LinuxHost:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class _Settings:
-    """Handler of the provider: sets go to the kernel."""
-
-    def __init__(self, host: LinuxHost) -> None:
-        self._host = host
-
-    def set_object(self, interface: Interface, oid: int, value: Any) -> None:
-        if oid not in SETTABLE:
-            raise NotSupportedError
-        handle = self._host._handle
-        handle.set(interface.if_index, oid, encode(oid, value))
-        if oid == Oid.GEN_ALIAS and interface.identity is not None:
-            interface.identity.update(alias=value)
-        # What was set can be asked for at once, followed or not.
-        link = handle.link(interface.if_index)
-        link.publish(self._host.session._core, [interface.net_luid])
-
-
-def _is_same(before: LinuxLink, link: LinuxLink) -> bool:
-    """
-    Whether a link of the same ifIndex is the one that was there before,
-    though it may have another name: the kernel gives an ifIndex anew only
-    when it is told to.
-    """
-    return (
-        before.kind == link.kind
-        and before.permanent_address == link.permanent_address
-        and (
-            before.name == link.name
-            or (bool(link.address) and before.address == link.address)
-        )
-    )

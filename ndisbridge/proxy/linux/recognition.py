@@ -294,3 +294,19 @@ def _changes(
     if link.alias and record.alias != link.alias:
         changes["alias"] = link.alias
     return changes
+
+
+def is_same(before: LinuxLink, link: LinuxLink) -> bool:
+    """
+    Whether a link of the same ifIndex is the one that was there before,
+    though it may have another name: the kernel gives an ifIndex anew only
+    when it is told to.
+    """
+    return (
+        before.kind == link.kind
+        and before.permanent_address == link.permanent_address
+        and (
+            before.name == link.name
+            or (bool(link.address) and before.address == link.address)
+        )
+    )

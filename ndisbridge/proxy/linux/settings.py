@@ -10,6 +10,8 @@ from typing import Any
 
 from ..._native_linux import LinuxHandle
 from ...constants import Oid
+from ...exceptions import NotSupportedError
+from ...provider import Interface
 from ...structures import encode
 from .links import LinuxLink
 
@@ -20,6 +22,23 @@ SETTABLE = (
     Oid.GEN_MAXIMUM_FRAME_SIZE,
     Oid.GEN_PROMISCUOUS_MODE,
 )
+
+
+class LinkSettings:
+    """A handler whose sets go to the kernel."""
+
+    def __init__(self, handle: LinuxHandle) -> None:
+        self._handle = handle
+
+    def set_object(self, interface: Interface, oid: int, value: Any) -> None:
+        if oid not in SETTABLE:
+            raise NotSupportedError
+        self._handle.set(interface.if_index, oid, encode(oid, value))
+        if oid == Oid.GEN_ALIAS and interface.identity is not None:
+            interface.identity.update(alias=value)
+        # What was set can be asked for at once, followed or not.
+        link = self._handle.link(interface.if_index)
+        link.publish(interface.provider.session._core, [interface.net_luid])
 
 
 def set_link(if_index: int, oid: int, value: Any) -> None:
