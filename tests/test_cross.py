@@ -55,7 +55,7 @@ class Target(NamedTuple):
 TARGETS = {
     "aarch64": Target(["aarch64-linux-gnu-gcc"], "qemu-aarch64"),
     "s390x": Target(["s390x-linux-gnu-gcc"], "qemu-s390x"),
-    # Only the variant for POSIX threads has <pthread.h>.
+    # Debian has a variant for POSIX threads beside another.
     WINDOWS: Target(
         ["x86_64-w64-mingw32-gcc-posix", "x86_64-w64-mingw32-gcc"], "wine"
     ),
@@ -87,6 +87,7 @@ def windows_home(
 ) -> Iterator[dict[str, str]]:
     """An environment with a Windows of its own, without a screen."""
     need("wine")
+    need("wineserver")
     home = tmp_path_factory.mktemp("wine")
     environment = {
         **os.environ,
