@@ -141,7 +141,7 @@ static ndisbridge_status give(const struct nb_oid_entry *entry, void *output,
         *length = size;
         return NDISBRIDGE_STATUS_BUFFER_TOO_SHORT;
     }
-    memcpy(output, value, size);
+    nb_copy_value(output, value, size);
     *length = size;
     return NDISBRIDGE_STATUS_SUCCESS;
 }
@@ -302,6 +302,19 @@ bool nb_dispatch_in_place(uint32_t oid)
     uint16_t dense = nb_oid_find(oid);
 
     return !fits_scratch(dense == NB_OID_NONE ? NULL : nb_oid_entry(dense));
+}
+
+uint32_t nb_dispatch_member(uint32_t oid, uint32_t room)
+{
+    uint16_t dense = nb_oid_find(oid);
+    uint32_t member;
+
+    if (dense == NB_OID_NONE)
+        return NB_MEMBER_COUNT;
+    member = (uint32_t)nb_oid_entry(dense)->field - NB_FIELD_OPER_STATUS;
+    return member < NB_MEMBER_COUNT && nb_members[member].size <= room
+        ? member
+        : NB_MEMBER_COUNT;
 }
 
 static NB_NOINLINE ndisbridge_status query_handler(struct nb_table *table,

@@ -116,12 +116,24 @@ static ndisbridge_status check_batch(const ndisbridge_session *session,
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
+/* The value of a published member: what most of a batch asks for. */
+static inline bool read_member(struct nb_table *table,
+    ndisbridge_net_luid net_luid, uint32_t member, void *output)
+{
+    struct nb_interface *interface = nb_table_find(table, net_luid);
+
+    return NB_LIKELY(interface != NULL)
+        && nb_values_read_member(interface, net_luid, member, output)
+        == NB_ANSWER_GIVEN;
+}
+
 ndisbridge_status ndisbridge_query_many(ndisbridge_session *session,
     void *output, uint32_t stride, uint32_t *lengths,
     ndisbridge_status *statuses, const ndisbridge_net_luid *net_luids,
     uint32_t count, uint32_t oid)
 {
     uint8_t *at = output;
+    uint32_t member = nb_dispatch_member(oid, stride);
     ndisbridge_status status = check_batch(
         session, output, stride, statuses, net_luids, count, oid);
 
@@ -135,8 +147,14 @@ ndisbridge_status ndisbridge_query_many(ndisbridge_session *session,
     for (uint32_t i = 0; i < count; i++, at += stride) {
         uint32_t length = stride;
 
-        statuses[i] = nb_dispatch_query(
-            &session->table, at, &length, net_luids[i], oid, false);
+        if (member < NB_MEMBER_COUNT
+            && read_member(&session->table, net_luids[i], member, at)) {
+            statuses[i] = NDISBRIDGE_STATUS_SUCCESS;
+            length = nb_members[member].size;
+        } else {
+            statuses[i] = nb_dispatch_query(
+                &session->table, at, &length, net_luids[i], oid, false);
+        }
         if (lengths != NULL)
             lengths[i] = length;
         if (statuses[i] == NDISBRIDGE_STATUS_SUCCESS) {

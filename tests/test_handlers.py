@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import ndisbridge as ndis
-from ndisbridge import NativeHandler, NetLuid, Oid, _fastcall
+from ndisbridge import NativeHandler, NetLuid, Oid, _fastcall, _native
 from ndisbridge._ndisbridge import ffi, lib
 from ndisbridge.structures import (
     InterfaceInformation,
@@ -291,6 +291,44 @@ def test_one_int_is_one_member(session: ndis.Session) -> None:
         *(out, length, interface.net_luid, oid),
     )
     assert (status, length[0]) == (ndis.StatusCode.BUFFER_TOO_SHORT, 4)
+
+
+@pytest.mark.parametrize("oid", sorted(_native.list_oids()), ids=hex)
+def test_a_batch_answers_as_singles_do(
+    session: ndis.Session, oid: int
+) -> None:
+    """For every OID, and every length of the answers' places."""
+    all_of_it = register(session)
+    all_of_it.publish(
+        in_octets=0x1122334455667788,
+        mtu=1500,
+        promiscuous_mode=True,
+        oper_status=ndis.IfOperStatus.UP,
+        xmit_link_speed=10**10,
+        alias="wan",
+    )
+    nothing = register(session)
+    luids = [all_of_it.net_luid, nothing.net_luid, 0x0006000FFF000000]
+    pointer = ffi.cast("ndisbridge_session *", session.address)
+    many = ffi.new("uint64_t[]", luids)
+    for stride in (0, 1, 3, 4, 7, 8, 12, 16, 24, 600):
+        out = ffi.new("uint64_t[]", [2**64 - 1] * (3 * 600 // 8))
+        lengths, statuses = ffi.new("uint32_t[3]"), ffi.new("int32_t[3]")
+        if lib.ndisbridge_query_many(
+            pointer, out, stride, lengths, statuses, many, 3, oid
+        ) == int(ndis.StatusCode.INVALID_PARAMETER):
+            continue  # an OID of variable size, and no stride for it
+        raw = bytes(ffi.buffer(out))
+        for i, luid in enumerate(luids):
+            one = ffi.new("uint64_t[75]")
+            length = ffi.new("uint32_t *", stride)
+            status = lib.ndisbridge_query(pointer, one, length, luid, oid)
+            assert (statuses[i], lengths[i]) == (status, length[0])
+            wanted = bytes(ffi.buffer(one))[: length[0] if not status else 0]
+            assert raw[i * stride : (i + 1) * stride] == wanted.ljust(
+                stride, b"\0"
+            )
+        assert raw[3 * stride :] == b"\xff" * (1800 - 3 * stride)
 
 
 def test_long_arrays_are_lists(session: ndis.Session) -> None:
