@@ -4,6 +4,8 @@
  */
 #include "if_values.h"
 
+#include <sched.h>
+
 /* ---- the members of ndisbridge_interface_information, in order --------- */
 
 #define MEMBER(name) \
@@ -76,6 +78,15 @@ static const struct {
 #define COUNTER_COUNT (sizeof counters / sizeof *counters)
 
 /* ---- reading ---------------------------------------------------------- */
+
+NB_NOINLINE uint64_t nb_read_wait(struct nb_interface *interface)
+{
+    uint64_t sequence;
+
+    while ((sequence = nb_load_acquire(&interface->sequence)) & 1)
+        sched_yield();
+    return sequence;
+}
 
 static inline void read_word(uint8_t *to, nb_atomic_u64 *from)
 {

@@ -17,7 +17,6 @@
 #include "if_table.h"
 #include "oid_catalog.h"
 
-#include <sched.h>
 #include <string.h>
 
 /* The longest value that is answered from here. */
@@ -63,18 +62,18 @@ struct nb_member {
 #define NB_MEMBER_COUNT 32
 extern const struct nb_member nb_members[NB_MEMBER_COUNT];
 
+/* Waits for the end of a writer's turn; the sequence then. */
+uint64_t nb_read_wait(struct nb_interface *interface);
+
 /* Begins a read: false if the interface is gone (net_luid 0: whatever
  * interface the record is of).  Pairs with the release that ends the
  * writer's turn. */
 static inline bool nb_read_begin(struct nb_interface *interface,
     ndisbridge_net_luid net_luid, uint64_t *sequence)
 {
-    for (;;) {
-        *sequence = nb_load_acquire(&interface->sequence);
-        if (NB_LIKELY(!(*sequence & 1)))
-            break;
-        sched_yield();
-    }
+    *sequence = nb_load_acquire(&interface->sequence);
+    if (NB_UNLIKELY(*sequence & 1))
+        *sequence = nb_read_wait(interface);
     return !(nb_load_acquire(&interface->rundown) & NB_RUNDOWN_CLOSED)
         && (net_luid == 0
             || nb_load_acquire(&interface->net_luid) == net_luid);
@@ -103,7 +102,12 @@ static inline enum nb_answer nb_values_read_member(
     } while (nb_read_again(interface, sequence));
     if (!(published & nb_bit(member)))
         return NB_ANSWER_UNKNOWN;
-    nb_copy_value(value, (uint8_t *)&word + is->offset % 8, is->size);
+    if (is->size == 8)
+        memcpy(value, &word, 8);
+    else if (is->size == 4)
+        memcpy(value, (uint8_t *)&word + is->offset % 8, 4);
+    else
+        memcpy(value, (uint8_t *)&word + is->offset % 8, 1);
     return NB_ANSWER_GIVEN;
 }
 
