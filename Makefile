@@ -3,7 +3,7 @@
 # make run     adopt this host's links and show them (the main job)
 # make test    build, and run every test
 # make lint    style, types, warnings of both compilers, generated files
-# make bench   benchmarks, and the goals that they are held to
+# make bench   benchmarks and goals, into benchmarks/RESULTS.md
 # make prove   schedules of the core, its protocols, sanitizers: larger
 # make soak    kills, faults and power cuts at full size, for hours
 # make fuzz    each fuzz target for a minute, or FUZZ_SECONDS
@@ -84,6 +84,15 @@ $(VENV)/.tools: $(VENV)/.made pyproject.toml
 	    || echo "no wheel of atheris for this Python: its fuzzing is skipped"
 	@touch $@
 
+# What benchmarks are compared with; what cannot be had is left out.
+PEERS := bitarray pyroaring intbitset numpy lmdb pysnmp matplotlib
+$(VENV)/.bench: $(VENV)/.tools
+	@echo "Installing the peers of the benchmarks"
+	@for peer in $(PEERS); do \
+	    $(PIP) --only-binary :all: "$$peer" 2>/dev/null \
+	    || echo "no wheel of $$peer for this Python: it is left out"; done
+	@touch $@
+
 # ---- what there is to do -----------------------------------------------
 
 run: build
@@ -96,11 +105,17 @@ test: build $(VENV)/.tools smoke
 smoke: build $(VENV)/.tools
 	@tools/smoke.sh $(BIN)/python
 
-bench: build $(VENV)/.tools
+# BENCH="-k pair" for a part, without the goals and without RESULTS.md.
+bench: build $(VENV)/.bench
+	@echo "Every case, beside its floor and its peers: 5 minutes"
 	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' \
-	    --benchmark-columns=min,median,ops --benchmark-sort=name \
-	    --benchmark-group-by=group -q $(BENCH)
-	@$(BIN)/python benchmarks/report.py --check
+	    --benchmark-max-time=0.2 --benchmark-min-rounds=3 \
+	    --benchmark-columns=min,median --benchmark-sort=name \
+	    --benchmark-group-by=group --benchmark-quiet -q \
+	    --benchmark-json=$(VENV)/bench.json $(BENCH)
+	@if [ -z '$(BENCH)' ]; then \
+	    echo "Goals, growth and memory: 8 minutes"; \
+	    $(BIN)/python benchmarks/report.py --groups $(VENV)/bench.json; fi
 
 # MODEL_PREEMPTIONS, MODEL_LIMIT and MODEL_RANDOM for other sizes.
 prove: export MODEL_PREEMPTIONS ?= 3

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from pathlib import Path
 from statistics import median
@@ -107,6 +108,53 @@ class TestOne:
         flushes = Flushes(tmp_path)
         assert benchmark(flushes.run) == 1
         flushes.close()
+
+    def test_peer_append_log(self, benchmark, tmp_path) -> None:
+        """A record appended to a file, and fdatasync."""
+        with open(tmp_path / "log", "ab", buffering=0) as file:
+
+            def once() -> int:
+                written = file.write(bytes(96))
+                os.fdatasync(file.fileno())
+                return written
+
+            assert benchmark(once) == 96
+
+    def test_peer_sqlite3(self, benchmark, tmp_path) -> None:
+        """A row of three columns, WAL, synchronous=FULL."""
+        database = sqlite3.connect(tmp_path / "peer.db", isolation_level=None)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute(
+            "CREATE TABLE identity (key TEXT PRIMARY KEY, luid INT, guid BLOB)"
+        )
+        keys = iter(range(10**9))
+
+        def once() -> int:
+            key = next(keys)
+            return database.execute(
+                "INSERT INTO identity VALUES (?, ?, ?)",
+                (f"k{key}", key, bytes(16)),
+            ).rowcount
+
+        assert benchmark(once) == 1
+        (rows,) = database.execute("SELECT count(*) FROM identity").fetchone()
+        assert rows == next(keys)
+        database.close()
+
+    def test_peer_lmdb(self, benchmark, tmp_path) -> None:
+        """A key and its value in one transaction, sync."""
+        lmdb = pytest.importorskip("lmdb")
+        environment = lmdb.open(str(tmp_path / "lmdb"), map_size=1 << 28)
+        keys = iter(range(10**9))
+
+        def once() -> bool:
+            with environment.begin(write=True) as transaction:
+                return transaction.put(b"k%d" % next(keys), bytes(24))
+
+        assert benchmark(once)
+        assert environment.stat()["entries"] == next(keys)
+        environment.close()
 
 
 @pytest.mark.benchmark(group=f"{THREADS * EACH} retains, one by one")

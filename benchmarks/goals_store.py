@@ -10,6 +10,7 @@ from pathlib import Path
 import bench_linux
 import bench_store
 from comparing import Ratio, Side, compare
+from netns import why_not
 from space import ETHERNET
 
 import ndisbridge as ndis
@@ -106,7 +107,7 @@ def singles(
 
 def links(directory: Path) -> Iterator[Ratio]:
     """10,000 links of the kernel, if they can be made here."""
-    if reason := bench_linux.why_not():
+    if reason := why_not():
         print(f"links of Linux: not measured, {reason}")
         return
     crowd = bench_linux.Crowd()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The plots of RESULTS.md, as SVG: small, and the same for the same figures."""
+"""The plots of RESULTS.md: SVG, the same for the same figures."""
 
 from __future__ import annotations
 

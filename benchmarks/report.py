@@ -232,8 +232,8 @@ def write(
         "",
         "## Memory of an interface, of 1,000,000",
         "",
-        f"{memory.in_all:,.0f} bytes, of which {memory.supplied:,} are its row",
-        "and its values as anybody may read them at any time, and",
+        f"{memory.in_all:,.0f} bytes, of which {memory.supplied:,} are its",
+        "row and its values as anybody may read them at any time, and",
         f"{memory.beyond:,.0f} are what is beyond that (goal: "
         f"{growth.MEMORY_GOAL}). The row holds strings of fixed size, as",
         "MIB_IF_ROW2 does: of one with short names most is zeros.",
