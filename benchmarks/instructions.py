@@ -33,12 +33,22 @@ RECORD = HERE / "instructions.json"
 CEILING, LOOSE_CEILING = 1.05, 1.5
 
 
+SWITCHES = HERE.parent / "build" / "switches.json"
+
+
+def switches() -> list[str]:
+    """What the library was compiled with; nothing where it was not here."""
+    if not SWITCHES.exists():
+        return []
+    return json.loads(SWITCHES.read_text())[0]  # type: ignore[no-any-return]
+
+
 def compiler() -> str:
-    """The one that `make build` takes, and for which machine."""
+    """The one that `make build` takes, how, and for which machine."""
     version = subprocess.run(
         ["cc", "--version"], capture_output=True, text=True, check=True
     ).stdout.splitlines()[0]
-    return f"{version}, {platform.machine()}"
+    return f"{version}, {' '.join(switches())}, {platform.machine()}"
 
 
 def paths() -> list[str]:
@@ -96,7 +106,7 @@ def record() -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--record", action="store_true", help="write them")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         counts = count(Path(directory))
