@@ -27,15 +27,17 @@ SOURCES := $(wildcard csrc/*.c csrc/*.h) csrc/cffi_build.py $(HEADER) setup.py
 GENERATED := $(wildcard csrc/*.csv csrc/catalog_*.py csrc/generate_catalog.py)
 WARNINGS := -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
 	-Werror -Icsrc -Indisbridge/include
-CORE := $(filter-out csrc/fastcall.c,$(wildcard csrc/*.c)) \
-	$(wildcard examples/*.c) $(wildcard benchmarks/*.c)
+PYTHON_C := csrc/fastcall.c benchmarks/bench_fastcall.c
+CORE := $(filter-out $(PYTHON_C),$(wildcard csrc/*.c examples/*.c \
+	benchmarks/*.c))
 # Type slots of Python are functions in void pointers, which ISO C has not.
-PYTHON_C = -Wno-pedantic csrc/fastcall.c -isystem $$($(BIN)/python -c \
+WITH_PYTHON = -Wno-pedantic -isystem $$($(BIN)/python -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')
 # Compiles each file for its warnings, which need the optimizer, only.
 each_alone = set -e; for file in $(CORE); do \
 	$(1) $(WARNINGS) -c -o /dev/null "$$file"; done; \
-	$(1) $(WARNINGS) -c -o /dev/null $(PYTHON_C)
+	for file in $(PYTHON_C); do \
+	$(1) $(WARNINGS) $(WITH_PYTHON) -c -o /dev/null "$$file"; done
 # clang, or the newest of clang-20, clang-19, ...
 CLANG = $$(command -v clang || { ls $$(echo "$$PATH" | tr : ' ' \
 	| sed 's:[^ ]*:&/clang-[0-9][0-9]:g') 2>/dev/null | sort -V | tail -n 1; })
