@@ -239,15 +239,19 @@ uint64_t queries(ndisbridge_session *session, const uint64_t *net_luids,
     return sum;
 }
 
+/* The same batch, so many times. */
 uint64_t query_many(ndisbridge_session *session, const uint64_t *net_luids,
     uint32_t count, uint32_t oid, uint64_t *values, uint32_t *lengths,
-    int32_t *statuses)
+    int32_t *statuses, uint32_t times)
 {
-    return ndisbridge_query_many(session, values, 8, lengths, statuses,
-               net_luids, count, oid)
-            == NDISBRIDGE_STATUS_SUCCESS
-        ? count
-        : 0;
+    uint64_t done = 0;
+
+    while (times-- > 0)
+        if (ndisbridge_query_many(session, values, 8, lengths, statuses,
+                net_luids, count, oid)
+            == NDISBRIDGE_STATUS_SUCCESS)
+            done += count;
+    return done;
 }
 
 /* ---- the table --------------------------------------------------------- */

@@ -402,9 +402,9 @@ uint64_t floor_find(struct direct *direct, const uint64_t *net_luids,
 }
 
 /* The loop of a batch, without its guards and without an indirect call. */
-uint64_t floor_query_many(struct direct *direct, const uint64_t *net_luids,
-    uint32_t count, uint32_t oid, uint64_t *values, uint32_t *lengths,
-    int32_t *statuses)
+static __attribute__((noinline)) uint32_t direct_query_many(
+    struct direct *direct, const uint64_t *net_luids, uint32_t count,
+    uint32_t oid, uint64_t *values, uint32_t *lengths, int32_t *statuses)
 {
     uint32_t done = 0;
 
@@ -420,6 +420,18 @@ uint64_t floor_query_many(struct direct *direct, const uint64_t *net_luids,
         statuses[i] = 0;
         done++;
     }
+    return done;
+}
+
+uint64_t floor_query_many(struct direct *direct, const uint64_t *net_luids,
+    uint32_t count, uint32_t oid, uint64_t *values, uint32_t *lengths,
+    int32_t *statuses, uint32_t times)
+{
+    uint64_t done = 0;
+
+    while (times-- > 0)
+        done += direct_query_many(
+            direct, net_luids, count, oid, values, lengths, statuses);
     return done;
 }
 

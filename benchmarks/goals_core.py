@@ -20,6 +20,8 @@ import ndisbridge as ndis
 from ndisbridge.structures import InterfaceTable
 
 PAIRS = 10_000
+#: Long enough that the caches are its own again.
+QUERIES = 50_000
 ROWS = 10_000
 CACHED_WORD = "claim-lowest-and-clear on one cached word"
 LIST = "free-list under a mutex (64 MiB)"
@@ -153,19 +155,19 @@ def queries(core: ctypes.CDLL) -> Iterator[Ratio]:
                     keys_of(interfaces.net_luids),
                     KEYS,
                     OCTETS,
-                    PAIRS,
+                    QUERIES,
                 ),
-                value * PAIRS,
+                value * QUERIES,
             )
             for session, interfaces, value in both
         ]
         floor = Side(
             partial(
-                core.floor_queries, direct.address, keys, KEYS, OCTETS, PAIRS
+                core.floor_queries, direct.address, keys, KEYS, OCTETS, QUERIES
             ),
-            78 * PAIRS,
+            78 * QUERIES,
         )
-        by_values, by_handler, bare = in_turns([*sides, floor], 300, PAIRS)
+        by_values, by_handler, bare = in_turns([*sides, floor], 100, QUERIES)
         yield Ratio(
             "C: query of a published value",
             "look-up by direct index, OID table, call, copy",
@@ -184,15 +186,17 @@ def queries(core: ctypes.CDLL) -> Iterator[Ratio]:
                         published.address,
                         keys,
                         KEYS,
-                        PAIRS,
+                        QUERIES,
                     )
                 ),
                 Side(
-                    partial(core.floor_find, direct.address, keys, KEYS, PAIRS)
+                    partial(
+                        core.floor_find, direct.address, keys, KEYS, QUERIES
+                    )
                 ),
             ],
-            300,
-            PAIRS,
+            100,
+            QUERIES,
         )
         yield Ratio(
             "C: ifIndex of a NET_LUID", "look-up by direct index", None, *found
@@ -226,7 +230,7 @@ def two_askers(
 
 
 def query_batches(core: ctypes.CDLL) -> Iterator[Ratio]:
-    for count, samples in ((1_000, 1_000), (100_000, 60)):
+    for count, times, samples in ((1_000, 50, 200), (100_000, 2, 40)):
         with ndis.Session() as session:
             interfaces = native.Interfaces(core, session, count, 78)
             order = [*interfaces.net_luids]
@@ -251,13 +255,17 @@ def query_batches(core: ctypes.CDLL) -> Iterator[Ratio]:
                 arguments = (address, keys, count, OCTETS)
                 out = (values, lengths, statuses)
                 sides.append(
-                    Side(partial(run, *arguments, *out), count, after)
+                    Side(
+                        partial(run, *arguments, *out, times),
+                        times * count,
+                        after,
+                    )
                 )
             yield Ratio(
                 f"C: batch query of {count:,} published values",
                 "the same loop without guards, by direct index",
                 1.3,
-                *in_turns(sides, samples, count),
+                *in_turns(sides, samples, times * count),
             )
             direct.close()
 

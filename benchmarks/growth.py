@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import native
-from bench_core import KEYS, OCTETS, keys_of
+from bench_core import OCTETS, keys_of
 from comparing import Figure, Side, in_turns
 from space import ETHERNET
 
@@ -34,6 +34,8 @@ SIZES = [10**n for n in range(3, 8)]
 #: 10^7 interfaces would take 18 GB, and their table 13 GB more.
 MOST_INTERFACES = 10**6
 CALLS = 20_000
+#: Far more interfaces than a cache holds are asked for.
+KEYS = 1 << 18
 #: Bytes of an interface beyond what the caller has supplied.
 MEMORY_GOAL = 400
 
@@ -139,7 +141,7 @@ def interfaces(core: ctypes.CDLL) -> Iterator[Growth]:
             direct = native.Direct(
                 core, made.net_luids, native.CORE_RECORD, 78
             )
-            keys = keys_of(made.net_luids)
+            keys = keys_of(made.net_luids, KEYS)
             asked = (keys, KEYS, OCTETS, CALLS)
             figures = in_turns(
                 [
@@ -157,7 +159,7 @@ def interfaces(core: ctypes.CDLL) -> Iterator[Growth]:
                         partial(
                             core.find_net_luids,
                             address,
-                            keys_of(made.if_indexes),
+                            keys_of(made.if_indexes, KEYS),
                             KEYS,
                             CALLS,
                         )
@@ -185,6 +187,7 @@ def interfaces(core: ctypes.CDLL) -> Iterator[Growth]:
                             OCTETS,
                             values,
                             *rest,
+                            1,
                         ),
                         count,
                     )

@@ -34,7 +34,7 @@ uint64_t queries(ndisbridge_session *session, const uint64_t *net_luids,
     uint32_t count, uint32_t oid, uint32_t n);
 uint64_t query_many(ndisbridge_session *session, const uint64_t *net_luids,
     uint32_t count, uint32_t oid, uint64_t *values, uint32_t *lengths,
-    int32_t *statuses);
+    int32_t *statuses, uint32_t times);
 uint64_t table(ndisbridge_session *session, ndisbridge_mib_if_row2 *rows,
     uint32_t room);
 
@@ -114,7 +114,7 @@ PATH path_query_native_1024(void)
 PATH path_batch_query_1024(void)
 {
     is(query_many(session, net_luids, COUNT, NDISBRIDGE_OID_GEN_BYTES_RCV,
-           values, lengths, statuses),
+           values, lengths, statuses, 1),
         COUNT);
 }
 

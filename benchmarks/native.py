@@ -45,7 +45,7 @@ _FUNCTIONS: dict[str, list[Any]] = {
     "find_if_indexes": [_POINTER, _POINTER, _U32, _U32],
     "find_net_luids": [_POINTER, _POINTER, _U32, _U32],
     "queries": [_POINTER, _POINTER, _U32, _U32, _U32],
-    "query_many": [_POINTER, _POINTER, _U32, _U32] + 3 * [_POINTER],
+    "query_many": [_POINTER, _POINTER, _U32, _U32] + 3 * [_POINTER] + [_U32],
     "table": [_POINTER, _POINTER, _U32],
     "floor_pairs": [_U32, _U32],
     "floor_churn": [_POINTER, _POINTER, _U32, _U32],
@@ -53,7 +53,9 @@ _FUNCTIONS: dict[str, list[Any]] = {
     "floor_free_many": [_POINTER, _U32],
     "floor_queries": [_POINTER, _POINTER, _U32, _U32, _U32],
     "floor_find": [_POINTER, _POINTER, _U32, _U32],
-    "floor_query_many": [_POINTER, _POINTER, _U32, _U32] + 3 * [_POINTER],
+    "floor_query_many": [_POINTER, _POINTER, _U32, _U32]
+    + 3 * [_POINTER]
+    + [_U32],
     "floor_indirect_calls": [_POINTER, _U32, _U32],
     "floor_table": [_POINTER, _POINTER, _U32],
     "peer_begin": [_POINTER, _U32, ctypes.c_int],

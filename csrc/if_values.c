@@ -286,8 +286,8 @@ enum nb_answer nb_values_answer(struct nb_interface *interface,
         return NB_ANSWER_UNKNOWN;
     if (member < NB_MEMBER_COUNT) {
         *size = nb_members[member].size;
-        return nb_values_read_member(
-            interface, net_luid, member, value->bytes);
+        return nb_values_read_member(interface, net_luid, member,
+            nb_members[member], value->bytes);
     }
     do {
         if (!nb_read_begin(interface, net_luid, &sequence))

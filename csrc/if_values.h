@@ -86,28 +86,29 @@ static inline bool nb_read_again(
     return NB_UNLIKELY(nb_load_relaxed(&interface->sequence) != sequence);
 }
 
-/* Reads one member into the first of 8 bytes. */
+/* Reads one member, of which `is` says where it lies; value has its size. */
 static inline enum nb_answer nb_values_read_member(
     struct nb_interface *interface, ndisbridge_net_luid net_luid,
-    uint32_t member, void *value)
+    uint32_t member, struct nb_member is, void *value)
 {
-    const struct nb_member *is = &nb_members[member];
     uint64_t sequence, published, word;
 
     do {
         if (!nb_read_begin(interface, net_luid, &sequence))
             return NB_ANSWER_GONE;
         published = nb_load_acquire(&interface->published);
-        word = nb_load_acquire(&interface->information[is->offset / 8]);
+        word = nb_load_acquire(&interface->information[is.offset / 8]);
     } while (nb_read_again(interface, sequence));
     if (!(published & nb_bit(member)))
         return NB_ANSWER_UNKNOWN;
-    if (is->size == 8)
+    /* Its bytes come first, without a way through memory. */
+    word = nb_shift_bytes(word, is.offset % 8u);
+    if (is.size == 8)
         memcpy(value, &word, 8);
-    else if (is->size == 4)
-        memcpy(value, (uint8_t *)&word + is->offset % 8, 4);
+    else if (is.size == 4)
+        memcpy(value, &word, 4);
     else
-        memcpy(value, (uint8_t *)&word + is->offset % 8, 1);
+        memcpy(value, &word, 1);
     return NB_ANSWER_GIVEN;
 }
 

@@ -431,7 +431,8 @@ ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
     member = field - NB_FIELD_OPER_STATUS;
     if (NB_LIKELY(member < NB_MEMBER_COUNT
             && *length >= nb_members[member].size)) {
-        switch (nb_values_read_member(interface, net_luid, member, output)) {
+        switch (nb_values_read_member(interface, net_luid, member,
+            nb_members[member], output)) {
         case NB_ANSWER_GIVEN:
             *length = nb_members[member].size;
             return NDISBRIDGE_STATUS_SUCCESS;
