@@ -115,8 +115,7 @@ def indexes(core: ctypes.CDLL) -> Iterator[Growth]:
 
 def interfaces(core: ctypes.CDLL) -> Iterator[Growth]:
     lines = (
-        "two lines of its record, the leaf of the radix and, past 2 MiB, "
-        "their pages in the TLB"
+        "two lines of the record, one of the radix, and their pages in the TLB"
     )
     query = Growth("C: query of a published value at random", miss=lines)
     bare = Growth(

@@ -40,8 +40,8 @@ from conftest import machine  # noqa: E402
 PLOTS = HERE / "plots"
 #: What no package index has, and what is left of it.
 NOT_BUILT = (
-    "mimalloc's bitmap and ublk's sbitmap are not packaged: left out; what "
-    "they took is in no figure here"
+    "mimalloc's bitmap and ublk's sbitmap, which no index that is asked here "
+    "has packages of"
 )
 COLUMNS = (
     "| what | ours | theirs | to | ratio | of p10 | goal | |\n"
@@ -203,7 +203,7 @@ def write(
         "# Results",
         "",
         "Written by `make bench`. [`README.md`](README.md) says how to read",
-        "it; the paragraphs on what is missed are there too.",
+        "it, and why what is missed is missed.",
         "",
         *head,
         f"- not measured: {NOT_BUILT}",
@@ -290,8 +290,8 @@ def main() -> int:
     ]
     loads = progress.loads
     head.append(
-        f"- load of the machine over the run (this is 1 of it): "
-        f"{min(loads):.1f} to {max(loads):.1f}"
+        f"- load of the machine during the run: {min(loads):.1f} to "
+        f"{max(loads):.1f}, of which the run itself is 1 to 2"
     )
     if not options.check:
         groups = read_groups(options.groups)

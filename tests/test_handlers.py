@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import random
 import sys
 import threading
 import weakref
@@ -329,6 +330,30 @@ def test_a_batch_answers_as_singles_do(
                 stride, b"\0"
             )
         assert raw[3 * stride :] == b"\xff" * (1800 - 3 * stride)
+
+
+@pytest.mark.parametrize("count", [31, 2047, 2048, 5000])
+def test_a_mixed_batch(session: ndis.Session, count: int) -> None:
+    """Published, answered by a handler, not answered and not there, in one
+    batch of either length that is treated differently."""
+    published, silent = register(session), register(session)
+    published.publish(in_octets=1)
+    answering = register(session, oids={Oid.GEN_BYTES_RCV: lambda c, o: 2})
+    kinds = {
+        int(published.net_luid): (ndis.StatusCode.SUCCESS, 1),
+        int(answering.net_luid): (ndis.StatusCode.SUCCESS, 2),
+        int(silent.net_luid): (ndis.StatusCode.NOT_SUPPORTED, 0),
+        0x00180000FF000000: (ndis.StatusCode.INTERFACE_NOT_FOUND, 0),
+        0x0006FFFFFF000000: (ndis.StatusCode.INTERFACE_NOT_FOUND, 0),
+    }
+    luids = random.Random(count).choices([*kinds], (90, 3, 3, 3, 3), k=count)
+    results = session.query_many(luids, Oid.GEN_BYTES_RCV)
+    values = memoryview(results.buffer).cast("Q")
+    for i, luid in enumerate(luids):
+        status, value = kinds[luid]
+        assert (results.statuses[i], values[i]) == (status, value)
+        if status == ndis.StatusCode.SUCCESS:
+            assert results.lengths[i] == 8
 
 
 def test_long_arrays_are_lists(session: ndis.Session) -> None:
