@@ -3,7 +3,7 @@
 # make run     adopt this host's links and show them (the main job)
 # make test    build, and run every test
 # make lint    style, types, warnings of both compilers, generated files
-# make bench   benchmarks, and the goals that they are held to
+# make bench   benchmarks and goals, into benchmarks/RESULTS.md
 # make prove   schedules of the core, its protocols, sanitizers: larger
 # make soak    kills, faults and power cuts at full size, for hours
 # make fuzz    each fuzz target for a minute, or FUZZ_SECONDS
@@ -27,15 +27,17 @@ SOURCES := $(wildcard csrc/*.c csrc/*.h) csrc/cffi_build.py $(HEADER) setup.py
 GENERATED := $(wildcard csrc/*.csv csrc/catalog_*.py csrc/generate_catalog.py)
 WARNINGS := -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
 	-Werror -Icsrc -Indisbridge/include
-CORE := $(filter-out csrc/fastcall.c,$(wildcard csrc/*.c)) \
-	$(wildcard examples/*.c) $(wildcard benchmarks/*.c)
+PYTHON_C := csrc/fastcall.c benchmarks/bench_fastcall.c
+CORE := $(filter-out $(PYTHON_C),$(wildcard csrc/*.c examples/*.c \
+	benchmarks/*.c))
 # Type slots of Python are functions in void pointers, which ISO C has not.
-PYTHON_C = -Wno-pedantic csrc/fastcall.c -isystem $$($(BIN)/python -c \
+WITH_PYTHON = -Wno-pedantic -isystem $$($(BIN)/python -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')
 # Compiles each file for its warnings, which need the optimizer, only.
 each_alone = set -e; for file in $(CORE); do \
 	$(1) $(WARNINGS) -c -o /dev/null "$$file"; done; \
-	$(1) $(WARNINGS) -c -o /dev/null $(PYTHON_C)
+	for file in $(PYTHON_C); do \
+	$(1) $(WARNINGS) $(WITH_PYTHON) -c -o /dev/null "$$file"; done
 # clang, or the newest of clang-20, clang-19, ...
 CLANG = $$(command -v clang || { ls $$(echo "$$PATH" | tr : ' ' \
 	| sed 's:[^ ]*:&/clang-[0-9][0-9]:g') 2>/dev/null | sort -V | tail -n 1; })
@@ -84,6 +86,15 @@ $(VENV)/.tools: $(VENV)/.made pyproject.toml
 	    || echo "no wheel of atheris for this Python: its fuzzing is skipped"
 	@touch $@
 
+# What benchmarks are compared with; what cannot be had is left out.
+PEERS := bitarray pyroaring intbitset numpy lmdb pysnmp matplotlib
+$(VENV)/.bench: $(VENV)/.tools
+	@echo "Installing the peers of the benchmarks"
+	@for peer in $(PEERS); do \
+	    $(PIP) --only-binary :all: "$$peer" 2>/dev/null \
+	    || echo "no wheel of $$peer for this Python: it is left out"; done
+	@touch $@
+
 # ---- what there is to do -----------------------------------------------
 
 run: build
@@ -96,11 +107,17 @@ test: build $(VENV)/.tools smoke
 smoke: build $(VENV)/.tools
 	@tools/smoke.sh $(BIN)/python
 
-bench: build $(VENV)/.tools
+# BENCH="-k pair" for a part, without the goals and without RESULTS.md.
+bench: build $(VENV)/.bench
+	@echo "Every case, beside its floor and its peers: 5 minutes"
 	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' \
-	    --benchmark-columns=min,median,ops --benchmark-sort=name \
-	    --benchmark-group-by=group -q $(BENCH)
-	@$(BIN)/python benchmarks/report.py --check
+	    --benchmark-max-time=0.2 --benchmark-min-rounds=3 \
+	    --benchmark-columns=min,median --benchmark-sort=name \
+	    --benchmark-group-by=group --benchmark-quiet -q \
+	    --benchmark-json=$(VENV)/bench.json $(BENCH)
+	@if [ -z '$(BENCH)' ]; then \
+	    echo "Goals, growth and memory: 8 minutes"; \
+	    $(BIN)/python benchmarks/report.py --groups $(VENV)/bench.json; fi
 
 # MODEL_PREEMPTIONS, MODEL_LIMIT and MODEL_RANDOM for other sizes.
 prove: export MODEL_PREEMPTIONS ?= 3

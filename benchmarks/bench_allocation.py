@@ -1,171 +1,180 @@
 # SPDX-License-Identifier: MIT
-"""Allocating and freeing NET_LUID indexes, from Python."""
+"""
+Allocating and freeing NET_LUID indexes, from Python: ours and every peer of
+peers.py, on a space of 2^24 indexes of which the same ones are free.
+"""
 
 from __future__ import annotations
 
-import threading
+import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from crew import Crew
+from peers import PEERS, Locked, missing
+from space import ETHERNET, OCCUPANCIES, fill, vacant
 
 import ndisbridge as ndis
 
-PAIRS = 10_000
-BATCH = 100_000
-ETHERNET = int(ndis.IfType.ETHERNET_CSMACD)
+PAIRS = 1_000
+BATCHES = [1_000, 100_000]
+#: A sample of a slow peer is as many as this takes to be seen.
+SLOW = {"NextUnused": 10, "IntBitSet": 10, "SqliteMemory": 100, "Lmdb": 100}
 
 
-class FreeList:
-    """What a Python program would write: a list of what is free."""
-
-    def __init__(self, count: int) -> None:
-        self._free = list(range(count - 1, -1, -1))
-
-    def allocate(self) -> int:
-        return self._free.pop()
-
-    def free(self, index: int) -> None:
-        self._free.append(index)
-
-
-class CheckedFreeList:
-    """The same for threads, with what NDIS asks: no double free."""
-
-    def __init__(self, count: int) -> None:
-        self._free = list(range(count - 1, -1, -1))
-        self._taken: set[int] = set()
-        self._lock = threading.Lock()
-
-    def allocate(self) -> int:
-        with self._lock:
-            index = self._free.pop()
-            self._taken.add(index)
-            return index
-
-    def free(self, index: int) -> None:
-        with self._lock:
-            self._taken.remove(index)
-            self._free.append(index)
-
-
-def pairs(allocate, free) -> int:
+def pairs(allocate: Any, free: Any, count: int) -> int:
     last = -1
-    for _ in range(PAIRS):
+    for _ in itertools.repeat(None, count):
         last = allocate()
         free(last)
     return last
 
 
-@pytest.mark.benchmark(group="pair: one index, allocated and freed (x 10,000)")
-class TestPair:
-    def test_ours(self, benchmark, session) -> None:
-        space = session.index_space(ETHERNET)
-        assert benchmark(pairs, space.allocate, space.free) >= 0
-        assert session.count_net_luid_indexes(ETHERNET).allocated == 0
+class Ours:
+    """An index space of a session, as the peers are."""
 
-    def test_ours_99_percent_full(self, benchmark, session) -> None:
-        indexes = session.allocate_net_luid_indexes(ETHERNET, 1 << 24)
-        session.free_net_luid_indexes(ETHERNET, indexes[::100].tolist())
-        space = session.index_space(ETHERNET)
-        assert benchmark(pairs, space.allocate, space.free) % 100 == 0
+    atomic = True
 
-    def test_ours_by_the_session(self, benchmark, session) -> None:
-        index = benchmark(
-            pairs,
+    def __init__(self, percent: float, path: Any = None) -> None:
+        self._session = ndis.Session(path)
+        fill(self._session, percent)
+        space = self._session.index_space(ETHERNET)
+        self.allocate, self.free = space.allocate, space.free
+        self._out = memoryview(b"").cast("B")
+
+    def allocate_many(self, count: int) -> memoryview:
+        if len(self._out) != count:
+            self._out = memoryview(bytearray(4 * count)).cast("I")
+        return self._session.allocate_net_luid_indexes(ETHERNET, out=self._out)
+
+    def free_many(self, indexes: memoryview) -> None:
+        self._session.free_net_luid_indexes(ETHERNET, indexes)
+
+    def count(self) -> int:
+        counts = self._session.count_net_luid_indexes(ETHERNET)
+        return (1 << 24) - counts.allocated
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def cases() -> Iterator[Any]:
+    """Case by case, so that only one space of 2^24 indexes is there."""
+    absent = missing()
+    for percent in OCCUPANCIES:
+        yield pytest.param((None, percent), id=f"ours-{percent:g}%")
+        for peer in PEERS:
+            if peer.occupancies is None or percent in peer.occupancies:
+                yield pytest.param(
+                    (peer, percent),
+                    id=f"peer_{peer.__name__}-{percent:g}%",
+                    marks=pytest.mark.skipif(
+                        peer.package in absent,
+                        reason=f"{peer.package} is not installed",
+                    ),
+                )
+
+
+@pytest.fixture(scope="module", params=cases())
+def case(request: Any) -> Iterator[tuple[Any, float, int]]:
+    kind, percent = request.param
+    made: Any = Ours(percent) if kind is None else kind(vacant(percent))
+    slow = 1 if kind is None else SLOW.get(kind.__name__, 1)
+    if percent == 0 and slow == 10:
+        slow = 1 if kind.__name__ == "NextUnused" else 10
+    yield made, percent, PAIRS // slow
+    made.close()
+
+
+def test_pair(benchmark: Any, case: Any) -> None:
+    made, percent, count = case
+    benchmark.group = f"pair, {percent:g} % occupied, 1 thread (x 1)"
+    benchmark.extra_info["operations"] = count
+    free = made.count()
+    last = benchmark(pairs, made.allocate, made.free, count)
+    assert 0 <= last < 1 << 24 or "Counter" in str(type(made))
+    assert made.count() == free
+
+
+def test_pair_two_threads(benchmark: Any, case: Any) -> None:
+    """The nanoseconds of a pair, of all that the two make."""
+    made, percent, count = case
+    benchmark.group = f"pair, {percent:g} % occupied, 2 threads (x 1)"
+    benchmark.extra_info["operations"] = 2 * count
+    free = made.count()
+    user = made if made.atomic else Locked(made)
+    crew = Crew(2, lambda _: pairs(user.allocate, user.free, count))
+    try:
+        assert benchmark(crew.run) == 2
+    finally:
+        crew.end()
+    assert made.count() == free
+
+
+@pytest.mark.parametrize("count", BATCHES)
+def test_batch(benchmark: Any, case: Any, count: int) -> None:
+    made, percent, operations = case
+    name = type(made).__name__
+    if count > len(vacant(percent)):
+        pytest.skip("so many are not free")
+    if name in SLOW and operations * BATCHES[0] < PAIRS * count:
+        pytest.skip("it takes minutes")
+    benchmark.group = f"batch of {count:,}, {percent:g} % occupied (x 1)"
+    benchmark.extra_info["operations"] = count
+    free = made.count()
+
+    def batch() -> int:
+        taken = made.allocate_many(count)
+        found = len(taken)
+        made.free_many(taken)
+        return found
+
+    assert benchmark(batch) == count
+    assert made.count() == free
+    taken = made.allocate_many(count)
+    assert len({*taken}) == count
+    made.free_many(taken)
+
+
+@pytest.mark.benchmark(group="pair, 0 % occupied, 1 thread (x 1)")
+class TestOtherWays:
+    """Of the same group: the floor, and ours by other ways."""
+
+    def check(self, benchmark: Any, allocate: Any, free: Any) -> None:
+        benchmark.extra_info["operations"] = PAIRS
+        assert benchmark(pairs, allocate, free, PAIRS) >= 0
+
+    def test_floor_bound_list(self, benchmark: Any) -> None:
+        free = list(range(1 << 20))
+        self.check(benchmark, free.pop, free.append)
+
+    def test_ours_by_the_session(self, benchmark: Any, session: Any) -> None:
+        self.check(
+            benchmark,
             lambda: session.allocate_net_luid_index(ETHERNET),
             lambda i: session.free_net_luid_index(ETHERNET, i),
         )
-        assert index >= 0
 
-    def test_ours_with_a_store(self, benchmark, tmp_path) -> None:
-        with ndis.Session(tmp_path / "ndis.db") as session:
-            space = session.index_space(ETHERNET)
-            assert benchmark(pairs, space.allocate, space.free) >= 0
-
-    def test_floor_bound_list(self, benchmark) -> None:
-        free = list(range(1 << 20))
-        assert benchmark(pairs, free.pop, free.append) == (1 << 20) - 1
-
-    def test_peer_free_list_class(self, benchmark) -> None:
-        peer = FreeList(1 << 20)
-        assert benchmark(pairs, peer.allocate, peer.free) == 0
-
-    def test_peer_checked_free_list(self, benchmark) -> None:
-        peer = CheckedFreeList(1 << 20)
-        assert benchmark(pairs, peer.allocate, peer.free) == 0
-
-    def test_peer_set(self, benchmark) -> None:
-        free = set(range(1 << 20))
-        assert benchmark(pairs, free.pop, free.add) >= 0
+    def test_ours_with_a_store(self, benchmark: Any, tmp_path: Any) -> None:
+        ours = Ours(0, tmp_path / "ndis.db")
+        self.check(benchmark, ours.allocate, ours.free)
+        ours.close()
 
 
-@pytest.mark.benchmark(group="batch: 100,000 indexes, allocated and freed")
-class TestBatch:
-    def check(self, benchmark, session) -> None:
-        out = memoryview(bytearray(4 * BATCH)).cast("I")
+@pytest.mark.parametrize("count", BATCHES)
+def test_batch_ours_with_a_store(
+    benchmark: Any, tmp_path: Any, count: int
+) -> None:
+    benchmark.group = f"batch of {count:,}, 0 % occupied (x 1)"
+    benchmark.extra_info["operations"] = count
+    ours = Ours(0, tmp_path / "ndis.db")
 
-        def batch() -> int:
-            session.allocate_net_luid_indexes(ETHERNET, out=out)
-            return session.free_net_luid_indexes(ETHERNET, out)
+    def batch() -> int:
+        taken = ours.allocate_many(count)
+        ours.free_many(taken)
+        return len(taken)
 
-        assert benchmark(batch) == BATCH
-        assert len(set(out)) == BATCH
-        assert session.count_net_luid_indexes(ETHERNET).allocated == 0
-
-    def test_ours(self, benchmark, session) -> None:
-        self.check(benchmark, session)
-
-    def test_ours_with_a_store(self, benchmark, tmp_path) -> None:
-        with ndis.Session(tmp_path / "ndis.db") as session:
-            self.check(benchmark, session)
-
-    def test_peer_list_slice(self, benchmark) -> None:
-        free = list(range(1 << 20))
-
-        def batch() -> int:
-            taken = free[-BATCH:]
-            del free[-BATCH:]
-            free.extend(taken)
-            return len(taken)
-
-        assert benchmark(batch) == BATCH
-        assert len(free) == 1 << 20
-
-
-@pytest.mark.benchmark(group="batch: 100,000 indexes, allocated only")
-class TestBatchAllocate:
-    def check(self, benchmark, session) -> None:
-        out = memoryview(bytearray(4 * BATCH)).cast("I")
-        # The blocks are leased before the first sample.
-        session.allocate_net_luid_indexes(ETHERNET, out=out)
-
-        def setup() -> None:
-            session.free_net_luid_indexes(ETHERNET, out)
-
-        benchmark.pedantic(
-            lambda: session.allocate_net_luid_indexes(ETHERNET, out=out),
-            setup=setup,
-            rounds=200,
-        )
-        assert len(set(out)) == BATCH
-
-    def test_ours(self, benchmark, session) -> None:
-        self.check(benchmark, session)
-
-    def test_ours_with_a_store(self, benchmark, tmp_path) -> None:
-        with ndis.Session(tmp_path / "ndis.db") as session:
-            self.check(benchmark, session)
-
-    def test_peer_list_slice(self, benchmark) -> None:
-        free = list(range(1 << 20))
-        taken: list[int] = []
-
-        def allocate() -> None:
-            nonlocal taken
-            taken = free[-BATCH:]
-            del free[-BATCH:]
-
-        def setup() -> None:
-            free.extend(taken)
-
-        benchmark.pedantic(allocate, setup=setup, rounds=200)
-        assert len(set(taken)) == BATCH
+    assert benchmark(batch) == count
+    assert ours.count() == 1 << 24
+    ours.close()

@@ -1,189 +1,248 @@
 # SPDX-License-Identifier: MIT
 """
 The core without Python: bench_core.c, whose loops are long enough that the
-call into them does not count.
+call into them does not count, beside the floors and the peers of
+bench_floors.c.
 """
 
 from __future__ import annotations
 
 import ctypes
 import random
-import subprocess
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
+import native
 import pytest
+from space import C_OCCUPANCIES, ETHERNET, WINDOW, as_c, fill, occupied, vacant
 
 import ndisbridge as ndis
 from ndisbridge import Oid
 from ndisbridge.structures import InterfaceTable
 
-ETHERNET = int(ndis.IfType.ETHERNET_CSMACD)
-PAIRS = 100_000
+PAIRS = 20_000
 BATCH = 64 * 1_600
-WINDOW = 65_536
-OCCUPANCIES = [0, 50, 99, 99.99]
-
-
-def load_core(directory: Path) -> ctypes.CDLL:
-    """bench_core.c, built in a directory, linked to the package's library."""
-    library = directory / "bench_core.so"
-    package = Path(ndis.get_library())
-    subprocess.run(
-        [
-            "gcc",
-            "-std=c11",
-            "-O2",
-            "-shared",
-            "-fPIC",
-            "-pthread",
-            f"-I{ndis.get_include()}",
-            str(Path(__file__).with_suffix(".c")),
-            str(package),
-            f"-Wl,-rpath,{package.parent}",
-            "-o",
-            str(library),
-        ],
-        check=True,
-    )
-    loaded = ctypes.CDLL(str(library))
-    pointer, u16, u32 = ctypes.c_void_p, ctypes.c_uint16, ctypes.c_uint32
-    for name, arguments in {
-        "pairs": [pointer, u16, u32],
-        "floor_pairs": [u32],
-        "churn": [pointer, u16, pointer, u32, u32],
-        "floor_churn": [pointer, pointer, u32, u32],
-        "two_threads": [pointer, u16, u32],
-        "batch": [pointer, u16, pointer, u32],
-        "floor_batch": [pointer, pointer, u32],
-        "queries": [pointer, ctypes.c_uint64, u32, u32],
-        "floor_queries": [u32, u32],
-        "table": [pointer, pointer, u32],
-        "floor_table": [pointer, pointer, u32],
-    }.items():
-        function = getattr(loaded, name)
-        function.restype = ctypes.c_uint64
-        function.argtypes = arguments
-    return loaded
+OCTETS = int(Oid.GEN_BYTES_RCV)
+#: Interfaces asked for in turn: what a loop over them reads of its keys stays
+#: in a cache.
+KEYS = 8_192
 
 
 @pytest.fixture(scope="session")
-def core(tmp_path_factory) -> ctypes.CDLL:
-    return load_core(tmp_path_factory.mktemp("core"))
+def core(tmp_path_factory: Any) -> ctypes.CDLL:
+    return native.load_core(tmp_path_factory.mktemp("core"))
 
 
-def fill(session: ndis.Session, percent: float) -> list[int]:
-    """Occupies a part of the whole space, at random; what is occupied."""
-    if not percent:
-        return []
-    indexes = session.allocate_net_luid_indexes(ETHERNET, 1 << 24)
-    count = round((1 << 24) * (1 - percent / 100))
-    positions = random.Random(7).sample(range(1 << 24), count)
-    session.free_net_luid_indexes(ETHERNET, [indexes[i] for i in positions])
-    vacant = set(positions)
-    taken = (i for i in range(1 << 24) if i not in vacant)
-    return [indexes[next(taken)] for _ in range(WINDOW)]
+def keys_of(net_luids: Any, count: int = KEYS) -> Any:
+    chosen = random.Random(9).choices(net_luids, k=count)
+    return (net_luids._type_ * count)(*chosen)
 
 
-@pytest.mark.benchmark(group="C: pair, one thread (x 100,000)")
+class Spaces:
+    """Ours and the two peers at one occupancy."""
+
+    def __init__(self, core: ctypes.CDLL, percent: float) -> None:
+        self.session = ndis.Session()
+        fill(self.session, percent)
+        free = as_c(vacant(percent))
+        self.list = native.Peer(core, free, tree=False)
+        self.tree = native.Peer(core, free, tree=True)
+
+    def close(self) -> None:
+        self.session.close()
+        self.list.close()
+        self.tree.close()
+
+
+@pytest.fixture(scope="module", params=C_OCCUPANCIES)
+def spaces(request: Any, core: ctypes.CDLL) -> Iterator[tuple[Spaces, float]]:
+    made = Spaces(core, request.param)
+    yield made, request.param
+    made.close()
+
+
 class TestPairs:
-    @pytest.mark.parametrize("percent", OCCUPANCIES)
-    def test_ours(self, benchmark, session, core, percent) -> None:
-        fill(session, percent)
-        address = session.address
-        assert benchmark(core.pairs, address, ETHERNET, PAIRS) == 2 * PAIRS
+    def check(self, benchmark: Any, percent: float, run: Any) -> None:
+        benchmark.group = f"C: pair, {percent:g} % occupied (x {PAIRS:,})"
+        assert benchmark(run) == 2 * PAIRS
 
-    def test_floor_one_cached_word(self, benchmark, core) -> None:
-        assert benchmark(core.floor_pairs, PAIRS) == 2 * PAIRS
+    def test_floor_one_cached_word(self, benchmark, core, spaces) -> None:
+        run = lambda: core.floor_pairs(0, PAIRS)  # noqa: E731
+        self.check(benchmark, spaces[1], run)
+
+    def test_ours(self, benchmark, core, spaces) -> None:
+        address = spaces[0].session.address
+        run = lambda: core.pairs(address, ETHERNET, PAIRS)  # noqa: E731
+        self.check(benchmark, spaces[1], run)
+
+    @pytest.mark.parametrize("kind", ["list", "tree"])
+    def test_peer_mutex(self, benchmark, core, spaces, kind) -> None:
+        address = getattr(spaces[0], kind).address
+        run = lambda: core.peer_pairs(address, PAIRS)  # noqa: E731
+        self.check(benchmark, spaces[1], run)
 
 
-@pytest.mark.benchmark(group="C: churn of 65,536, one thread (x 100,000)")
 class TestChurn:
-    @pytest.mark.parametrize("percent", [50, 99, 99.99])
-    def test_ours(self, benchmark, session, core, percent) -> None:
-        window = (ctypes.c_uint32 * WINDOW)(*fill(session, percent))
-        done = benchmark(
-            core.churn, session.address, ETHERNET, window, WINDOW, PAIRS
-        )
-        assert done == 2 * PAIRS
-        assert len(set(window)) == WINDOW
+    """A window of 65,536 at random: the oldest freed, another allocated."""
 
-    @pytest.mark.parametrize("percent", [50, 99, 99.99])
-    def test_floor_known_bits(self, benchmark, session, core, percent) -> None:
-        # The indexes that a churn of this occupancy walks through.
-        window = (ctypes.c_uint32 * WINDOW)(*fill(session, percent))
-        address = session.address
-        core.churn(address, ETHERNET, window, WINDOW, 4 * WINDOW)
+    def group(self, benchmark: Any, percent: float) -> Any:
+        if not percent:
+            pytest.skip("nothing is occupied")
+        benchmark.group = f"C: churn, {percent:g} % occupied (x {PAIRS:,})"
+        return (ctypes.c_uint32 * WINDOW)(*occupied(percent))
+
+    def test_floor_known_bits(self, benchmark, core, spaces) -> None:
+        window = self.group(benchmark, spaces[1])
         words = (ctypes.c_uint64 * (1 << 18))()
         done = benchmark(core.floor_churn, words, window, WINDOW, PAIRS)
         assert done == 2 * PAIRS
         assert not any(words)
 
+    def test_ours(self, benchmark, core, spaces) -> None:
+        window = self.group(benchmark, spaces[1])
+        address = spaces[0].session.address
+        done = benchmark(core.churn, address, ETHERNET, window, WINDOW, PAIRS)
+        assert done == 2 * PAIRS
+        assert len(set(window)) == WINDOW
 
-@pytest.mark.benchmark(group="C: pair, two threads (x 100,000 each)")
-class TestTwoThreads:
-    @pytest.mark.parametrize("percent", [0, 99.99])
-    def test_ours(self, benchmark, session, core, percent) -> None:
-        fill(session, percent)
-        address = session.address
-        done = benchmark(core.two_threads, address, ETHERNET, PAIRS)
-        assert done == 4 * PAIRS
-
-    def test_floor_one_shared_word(self, benchmark, core) -> None:
-        # Two threads on one word can miss each other's bit.
-        assert benchmark(core.two_threads, None, 0, PAIRS) > 2 * PAIRS
+    @pytest.mark.parametrize("kind", ["list", "tree"])
+    def test_peer_mutex(self, benchmark, core, spaces, kind) -> None:
+        window = self.group(benchmark, spaces[1])
+        address = getattr(spaces[0], kind).address
+        done = benchmark(core.peer_churn, address, window, WINDOW, PAIRS)
+        assert done == 2 * PAIRS
+        assert len(set(window)) == WINDOW
 
 
-@pytest.mark.benchmark(group="C: batch of 102,400, allocated and freed")
+@pytest.mark.benchmark(group=f"C: batch, claimed and freed (x {BATCH:,})")
 class TestBatch:
     def test_ours(self, benchmark, session, core) -> None:
         indexes = (ctypes.c_uint32 * BATCH)()
         done = benchmark(core.batch, session.address, ETHERNET, indexes, BATCH)
         assert done == BATCH
+        assert len(set(indexes)) == BATCH
 
     def test_floor_whole_words(self, benchmark, core) -> None:
         indexes = (ctypes.c_uint32 * BATCH)()
         words = (ctypes.c_uint64 * (BATCH // 64))(*[2**64 - 1] * (BATCH // 64))
-        assert benchmark(core.floor_batch, words, indexes, BATCH) == BATCH
+
+        def batch() -> int:
+            core.floor_claim_many(words, indexes, BATCH)
+            return core.floor_free_many(words, BATCH)
+
+        assert benchmark(batch) == BATCH
+        assert list(indexes) == list(range(BATCH))
 
 
-@pytest.mark.benchmark(group="C: query (x 100,000)")
+@pytest.fixture(scope="module", params=[1_000, 100_000])
+def crowd(request: Any, core: ctypes.CDLL) -> Iterator[Any]:
+    """Published interfaces, and the same by direct index without guards."""
+    count = request.param
+    with ndis.Session() as session:
+        interfaces = native.Interfaces(core, session, count, 78)
+        direct = native.Direct(core, interfaces.net_luids, native.ONE_LINE, 78)
+        yield session, interfaces, direct
+        direct.close()
+
+
+def crowd_group(benchmark: Any, what: str, crowd: Any, each: int) -> Any:
+    interfaces = crowd[1]
+    count = len(interfaces.net_luids)
+    benchmark.group = f"C: {what}, {count:,} interfaces (x {each:,})"
+    return interfaces.net_luids
+
+
 class TestQuery:
-    def register(self, session, core):
-        handler = ndis.NativeHandler(core.answer, non_blocking=True)
-        provider = session.register_provider("bench", handler)
-        index = session.allocate_net_luid_index(ETHERNET)
-        return provider.register_interface(ndis.NetLuid.make(6, index))
+    """Interfaces at random, one OID."""
 
-    def test_native_handler(self, benchmark, session, core) -> None:
-        luid = self.register(session, core).net_luid
-        oid = int(Oid.GEN_BYTES_RCV)
-        done = benchmark(core.queries, session.address, luid, oid, PAIRS)
-        assert done == 77 * PAIRS
-
-    def test_published(self, benchmark, session, core) -> None:
-        interface = self.register(session, core)
-        interface.publish(in_octets=78)
-        oid = int(Oid.GEN_BYTES_RCV)
+    def test_ours_published(self, benchmark, core, crowd) -> None:
+        luids = crowd_group(benchmark, "query", crowd, PAIRS)
+        address = crowd[0].address
         done = benchmark(
-            core.queries, session.address, interface.net_luid, oid, PAIRS
+            core.queries, address, keys_of(luids), KEYS, OCTETS, PAIRS
         )
         assert done == 78 * PAIRS
 
-    def test_floor_indirect_call(self, benchmark, core) -> None:
-        oid = int(Oid.GEN_BYTES_RCV)
-        assert benchmark(core.floor_queries, oid, PAIRS) == 77 * PAIRS
+    def test_ours_native_handler(self, benchmark, core, crowd) -> None:
+        luids = crowd_group(benchmark, "query", crowd, PAIRS)
+        with ndis.Session() as session:
+            own = native.Interfaces(core, session, len(luids), 0)
+            keys = keys_of(own.net_luids)
+            done = benchmark(
+                core.queries, session.address, keys, KEYS, OCTETS, PAIRS
+            )
+        assert done == 77 * PAIRS
+
+    def test_floor_direct_index(self, benchmark, core, crowd) -> None:
+        luids = crowd_group(benchmark, "query", crowd, PAIRS)
+        address = crowd[2].address
+        done = benchmark(
+            core.floor_queries, address, keys_of(luids), KEYS, OCTETS, PAIRS
+        )
+        assert done == 78 * PAIRS
+
+    def test_floor_indirect_call(self, benchmark, core, crowd) -> None:
+        crowd_group(benchmark, "query", crowd, PAIRS)
+        done = benchmark(core.floor_indirect_calls, core.answer, OCTETS, PAIRS)
+        assert done == 77 * PAIRS
 
 
-@pytest.mark.benchmark(group="C: table of 10,000 interfaces")
+class TestQueryMany:
+    """All of them in one call."""
+
+    def check(self, benchmark, crowd, run, address) -> None:
+        count = len(crowd[1].net_luids)
+        luids = crowd_group(benchmark, "batch query", crowd, count)
+        order = [*luids]
+        random.Random(10).shuffle(order)
+        keys = (ctypes.c_uint64 * count)(*order)
+        values = (ctypes.c_uint64 * count)()
+        lengths = (ctypes.c_uint32 * count)()
+        statuses = (ctypes.c_int32 * count)()
+        assert (
+            benchmark(
+                run, address, keys, count, OCTETS, values, lengths, statuses, 1
+            )
+            == count
+        )
+        assert [*values] == [78] * count
+        assert [*lengths] == [8] * count
+        assert not any(statuses)
+
+    def test_ours(self, benchmark, core, crowd) -> None:
+        self.check(benchmark, crowd, core.query_many, crowd[0].address)
+
+    def test_floor_no_guards(self, benchmark, core, crowd) -> None:
+        self.check(benchmark, crowd, core.floor_query_many, crowd[2].address)
+
+
+class TestFind:
+    """An interface by the other of its two numbers."""
+
+    def test_ours_if_index(self, benchmark, core, crowd) -> None:
+        keys = keys_of(crowd_group(benchmark, "look-up", crowd, PAIRS))
+        address = crowd[0].address
+        found = benchmark(core.find_if_indexes, address, keys, KEYS, PAIRS)
+        assert PAIRS <= found <= PAIRS * len(crowd[1].if_indexes)
+
+    def test_ours_net_luid(self, benchmark, core, crowd) -> None:
+        crowd_group(benchmark, "look-up", crowd, PAIRS)
+        keys = keys_of(crowd[1].if_indexes)
+        address = crowd[0].address
+        found = benchmark(core.find_net_luids, address, keys, KEYS, PAIRS)
+        assert 0 < found <= PAIRS * len(crowd[1].if_indexes)
+
+    def test_floor_direct_index(self, benchmark, core, crowd) -> None:
+        keys = keys_of(crowd_group(benchmark, "look-up", crowd, PAIRS))
+        address = crowd[2].address
+        found = benchmark(core.floor_find, address, keys, KEYS, PAIRS)
+        assert PAIRS <= found <= PAIRS * len(crowd[1].if_indexes)
+
+
+@pytest.mark.benchmark(group="C: table of interfaces (x 10,000)")
 class TestTable:
     def test_ours(self, benchmark, session, core) -> None:
-        provider = session.register_provider("bench")
-        facts = ndis.InterfaceInformation(description="bench")
-        for _ in range(10_000):
-            index = session.allocate_net_luid_index(ETHERNET)
-            provider.register_interface(
-                ndis.NetLuid.make(ETHERNET, index), facts
-            ).publish(in_octets=7, admin_status=1, alias="")
+        native.Interfaces(core, session, 10_000, 7)
         rows = ctypes.create_string_buffer(10_000 * InterfaceTable.ROW_SIZE)
         done = benchmark(core.table, session.address, rows, 10_000)
         assert done == 10_000

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-import threading
+import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import pytest
+from crew import Crew
 
 import ndisbridge as ndis
 
@@ -41,46 +41,6 @@ class Flushes:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-class Crew:
-    """Threads that wait to do the same at once, as often as asked."""
-
-    def __init__(self, size: int, work: Callable[[int], None]) -> None:
-        self._work = work
-        self._gate = threading.Barrier(size + 1)
-        self._ended = False
-        self._failure: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=self._run, args=(i,)) for i in range(size)
-        ]
-        for each in self._threads:
-            each.start()
-
-    def _run(self, number: int) -> None:
-        while True:
-            self._gate.wait()
-            if self._ended:
-                return
-            try:
-                self._work(number)
-            except BaseException as error:
-                self._failure = error
-            self._gate.wait()
-
-    def run(self) -> int:
-        """Once in every thread; how many they are."""
-        self._gate.wait()
-        self._gate.wait()
-        if self._failure is not None:
-            raise self._failure
-        return len(self._threads)
-
-    def end(self) -> None:
-        self._ended = True
-        self._gate.wait()
-        for each in self._threads:
-            each.join()
 
 
 class Singles:
@@ -148,6 +108,53 @@ class TestOne:
         flushes = Flushes(tmp_path)
         assert benchmark(flushes.run) == 1
         flushes.close()
+
+    def test_peer_append_log(self, benchmark, tmp_path) -> None:
+        """A record appended to a file, and fdatasync."""
+        with open(tmp_path / "log", "ab", buffering=0) as file:
+
+            def once() -> int:
+                written = file.write(bytes(96))
+                os.fdatasync(file.fileno())
+                return written
+
+            assert benchmark(once) == 96
+
+    def test_peer_sqlite3(self, benchmark, tmp_path) -> None:
+        """A row of three columns, WAL, synchronous=FULL."""
+        database = sqlite3.connect(tmp_path / "peer.db", isolation_level=None)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute(
+            "CREATE TABLE identity (key TEXT PRIMARY KEY, luid INT, guid BLOB)"
+        )
+        keys = iter(range(10**9))
+
+        def once() -> int:
+            key = next(keys)
+            return database.execute(
+                "INSERT INTO identity VALUES (?, ?, ?)",
+                (f"k{key}", key, bytes(16)),
+            ).rowcount
+
+        assert benchmark(once) == 1
+        (rows,) = database.execute("SELECT count(*) FROM identity").fetchone()
+        assert rows == next(keys)
+        database.close()
+
+    def test_peer_lmdb(self, benchmark, tmp_path) -> None:
+        """A key and its value in one transaction, sync."""
+        lmdb = pytest.importorskip("lmdb")
+        environment = lmdb.open(str(tmp_path / "lmdb"), map_size=1 << 28)
+        keys = iter(range(10**9))
+
+        def once() -> bool:
+            with environment.begin(write=True) as transaction:
+                return transaction.put(b"k%d" % next(keys), bytes(24))
+
+        assert benchmark(once)
+        assert environment.stat()["entries"] == next(keys)
+        environment.close()
 
 
 @pytest.mark.benchmark(group=f"{THREADS * EACH} retains, one by one")

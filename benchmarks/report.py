@@ -1,618 +1,303 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Ratios that hold on a busy machine, and the goals that they are held to.
+Writes RESULTS.md and its plots, and says which goals are missed.
 
-    python benchmarks/report.py            # all; writes RESULTS.md
-    python benchmarks/report.py --check    # goals only; status 1 if missed
+    python benchmarks/report.py --groups out.json   # as `make bench` does
+    python benchmarks/report.py --check             # goals only; no file
 
-Two things are compared by many short samples that take turns (A B B A), so
-that whatever else the machine does falls on both.  A goal is judged by the
-ratio of the medians; the ratio of the tenth percentiles stands beside it, for
-a machine that is disturbed more often than not.  Each sample's result is
-asserted, and the clock stops before that.
+The status is 1 if a goal is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
+import math
 import os
-import subprocess
+import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median, quantiles
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parent / "tests")]
 
-import bench_allocation as python_peers  # noqa: E402
-import bench_core  # noqa: E402
-import bench_interfaces  # noqa: E402
-import bench_linux  # noqa: E402
-import bench_proxy  # noqa: E402
-import bench_store  # noqa: E402
-from bench_core import BATCH, ETHERNET, WINDOW  # noqa: E402
+import goals_core  # noqa: E402
+import goals_python  # noqa: E402
+import goals_store  # noqa: E402
+import growth  # noqa: E402
+import instructions  # noqa: E402
+import native  # noqa: E402
+import peers  # noqa: E402
+from comparing import Ratio, duration, line  # noqa: E402
 from conftest import machine  # noqa: E402
 
-import ndisbridge as ndis  # noqa: E402
-from ndisbridge.proxy import ProxyProvider  # noqa: E402
-from ndisbridge.structures import InterfaceTable  # noqa: E402
-
-PAIRS = 10_000
-ROWS = 10_000
-MILLION = 1_000_000
-
-
-@dataclass
-class Side:
-    """One of the two things compared; only `run` is timed."""
-
-    run: Callable[[], object]
-    expected: object = None
-    #: Called with the result, or with nothing, after each sample.
-    after: Callable[[object], None] | None = None
-
-
-@dataclass
-class Ratio:
-    """Nanoseconds of an operation on both sides, and what was asked."""
-
-    what: str
-    to: str
-    goal: float | None
-    ours: float
-    ours_p10: float
-    theirs: float
-    theirs_p10: float
-    samples: int
-
-    @property
-    def ratio(self) -> float:
-        return self.ours / self.theirs
-
-    @property
-    def ratio_p10(self) -> float:
-        return self.ours_p10 / self.theirs_p10
-
-    @property
-    def met(self) -> bool | None:
-        return None if self.goal is None else self.ratio <= self.goal
-
-
-def _sample(side: Side) -> int:
-    start = time.perf_counter_ns()
-    result = side.run()
-    taken = time.perf_counter_ns() - start
-    if side.expected is not None:
-        assert result == side.expected, (result, side.expected)
-    if side.after is not None:
-        side.after(result)
-    return taken
-
-
-def compare(
-    what: str,
-    ours: Side,
-    to: str,
-    theirs: Side,
-    *,
-    each: int,
-    samples: int,
-    goal: float | None = None,
-) -> Ratio:
-    """Samples both in turns; `each` operations are one sample."""
-    taken: dict[int, list[int]] = {0: [], 1: []}
-    sides = (ours, theirs)
-    for i in range(samples + samples // 20 + 1):
-        for which in (0, 1) if i % 2 else (1, 0):
-            taken[which].append(_sample(sides[which]))
-    kept = [taken[which][samples // 20 + 1 :] for which in (0, 1)]
-    return Ratio(
-        what,
-        to,
-        goal,
-        median(kept[0]) / each,
-        quantiles(kept[0], n=10)[0] / each,
-        median(kept[1]) / each,
-        quantiles(kept[1], n=10)[0] / each,
-        samples,
-    )
-
-
-# -- what is compared
-
-
-def core_pairs(core: ctypes.CDLL, percent: float) -> Iterator[Ratio]:
-    """Pairs, and a churn, at one occupancy."""
-    with ndis.Session() as session:
-        filled = bench_core.fill(session, percent)
-        address = session.address
-        yield compare(
-            f"C: allocate + free, {percent} % occupied",
-            Side(lambda: core.pairs(address, ETHERNET, PAIRS), 2 * PAIRS),
-            "claim-lowest-and-clear on one cached word",
-            Side(lambda: core.floor_pairs(PAIRS), 2 * PAIRS),
-            each=PAIRS,
-            samples=1000,
-            goal=2,
-        )
-        if not percent:
-            return
-        window = (ctypes.c_uint32 * WINDOW)(*filled)
-        core.churn(address, ETHERNET, window, WINDOW, 4 * WINDOW)
-        walked = (ctypes.c_uint32 * WINDOW)(*window)
-        words = (ctypes.c_uint64 * (1 << 18))()
-        yield compare(
-            f"C: churn of 65,536, {percent} % occupied",
-            Side(
-                lambda: core.churn(address, ETHERNET, window, WINDOW, PAIRS),
-                2 * PAIRS,
-            ),
-            "known bits, set and cleared in the same order",
-            Side(
-                lambda: core.floor_churn(words, walked, WINDOW, PAIRS),
-                2 * PAIRS,
-            ),
-            each=PAIRS,
-            samples=500,
-        )
-        assert len(set(window)) == WINDOW
-
-
-def core_batch(core: ctypes.CDLL) -> Ratio:
-    indexes = (ctypes.c_uint32 * BATCH)()
-    words = (ctypes.c_uint64 * (BATCH // 64))(*[2**64 - 1] * (BATCH // 64))
-    with ndis.Session() as session:
-        address = session.address
-        return compare(
-            f"C: batch of {BATCH:,}, allocate + free",
-            Side(lambda: core.batch(address, ETHERNET, indexes, BATCH), BATCH),
-            "whole words taken, ramp stored, words put back",
-            Side(lambda: core.floor_batch(words, indexes, BATCH), BATCH),
-            each=BATCH,
-            samples=500,
-        )
-
-
-def core_queries(core: ctypes.CDLL) -> Iterator[Ratio]:
-    oid = int(ndis.Oid.GEN_BYTES_RCV)
-    with ndis.Session() as session:
-        handler = ndis.NativeHandler(core.answer, non_blocking=True)
-        provider = session.register_provider("bench", handler)
-        luid = ndis.NetLuid.make(6, session.allocate_net_luid_index(6))
-        interface = provider.register_interface(luid)
-        floor = Side(lambda: core.floor_queries(oid, PAIRS), 77 * PAIRS)
-        for how, value in (("native handler", 77), ("published", 78)):
-            if how == "published":
-                interface.publish(in_octets=value)
-            yield compare(
-                f"C: query, {how}",
-                Side(
-                    lambda: core.queries(session.address, luid, oid, PAIRS),
-                    value * PAIRS,
-                ),
-                "bare indirect call",
-                floor,
-                each=PAIRS,
-                samples=500,
-            )
-
-
-def tables(core: ctypes.CDLL) -> Iterator[Ratio]:
-    size = ROWS * InterfaceTable.ROW_SIZE
-    with ndis.Session() as session:
-        _, interfaces = bench_interfaces.register(session, ROWS)
-        for each in interfaces:
-            each.publish(in_octets=77, admin_status=1, alias="")
-        expected = bytes(session.interface_table().buffer)
-        assert len(expected) == size
-        rows = ctypes.create_string_buffer(size)
-        copy = ctypes.create_string_buffer(size)
-        source = ctypes.create_string_buffer(expected, size)
-        yield compare(
-            f"C: table of {ROWS:,} interfaces",
-            Side(lambda: core.table(session.address, rows, ROWS), ROWS),
-            "memcpy of its bytes",
-            Side(lambda: core.floor_table(copy, source, ROWS), ROWS),
-            each=ROWS,
-            samples=300,
-            goal=4,
-        )
-        assert rows.raw == expected == copy.raw
-
-        def same(made: object) -> None:
-            assert made.buffer[-1000:] == expected[-1000:]  # type: ignore
-
-        yield compare(
-            f"Python: table of {ROWS:,} interfaces",
-            Side(session.interface_table, after=same),
-            "bytearray of its bytes",
-            Side(lambda: bytearray(expected)),
-            each=ROWS,
-            samples=300,
-            goal=4,
-        )
-
-
-def python_pair() -> Iterator[Ratio]:
-    free_list = python_peers.FreeList(1 << 20)
-    checked = python_peers.CheckedFreeList(1 << 20)
-    bare = list(range(1 << 20))
-    run = python_peers.pairs
-    each = python_peers.PAIRS
-    with ndis.Session() as session:
-        space = session.index_space(ETHERNET)
-        index = run(space.allocate, space.free)
-        for to, allocate, free, last, goal in (
-            ("free-list class", free_list.allocate, free_list.free, 0, 1.0),
-            ("list pop and append, bound", bare.pop, bare.append, None, None),
-            (
-                "free-list class, lock, double-free check",
-                checked.allocate,
-                checked.free,
-                0,
-                None,
-            ),
-        ):
-            yield compare(
-                "Python: allocate + free",
-                Side(lambda: run(space.allocate, space.free), index),
-                to,
-                Side(lambda a=allocate, f=free: run(a, f), last),
-                each=each,
-                samples=300,
-                goal=goal,
-            )
-
-
-def python_batch(directory: Path) -> Iterator[Ratio]:
-    count = python_peers.BATCH
-    free = list(range(1 << 20))
-
-    def slice_list() -> list[int]:
-        taken = free[-count:]
-        del free[-count:]
-        return taken
-
-    def side(session: ndis.Session) -> Side:
-        out = memoryview(bytearray(4 * count)).cast("I")
-
-        def after(_: object) -> None:
-            assert session.free_net_luid_indexes(ETHERNET, out) == count
-
-        return Side(
-            lambda: session.allocate_net_luid_indexes(ETHERNET, out=out),
-            after=after,
-        )
-
-    with (
-        ndis.Session() as memory,
-        ndis.Session(directory / "batch.db") as stored,
-    ):
-        yield compare(
-            f"Python: {count:,} indexes into a buffer",
-            side(memory),
-            "list slice, taken and deleted",
-            Side(slice_list, after=free.extend),  # type: ignore[arg-type]
-            each=count,
-            samples=300,
-            goal=0.6,
-        )
-        yield compare(
-            f"Python: {count:,} indexes into a buffer, with a store",
-            side(stored),
-            "the same in memory",
-            side(memory),
-            each=count,
-            samples=300,
-            goal=2,
-        )
-
-
-def opening(directory: Path) -> Ratio:
-    paths = directory / "empty.db", directory / "million.db"
-    for path, count in zip(paths, (0, MILLION), strict=True):
-        with ndis.Session(path) as session:
-            indexes = session.allocate_net_luid_indexes(ETHERNET, count)
-            session.retain_net_luid_indexes(ETHERNET, indexes)
-
-    def side(path: Path) -> Side:
-        return Side(
-            lambda: ndis.Session(path),
-            after=lambda session: session.close(),  # type: ignore
-        )
-
-    found = compare(
-        "open a store with 1,000,000 retained",
-        side(paths[1]),
-        "open an empty store",
-        side(paths[0]),
-        each=1,
-        samples=300,
-        goal=1.1,
-    )
-    with ndis.Session(paths[1]) as session:
-        stats = session.store.stats()
-        assert sum(each.retained for each in stats.types) == MILLION
-    return found
-
-
-def durable(directory: Path) -> Iterator[Ratio]:
-    """What waits for the disk, beside bare fdatasyncs of the same disk."""
-    with ExitStack() as stack:
-        flushes = bench_store.Flushes(directory)
-        stack.callback(flushes.close)
-        session = stack.enter_context(ndis.Session(directory / "durable.db"))
-        provider = session.register_provider("bench")
-        keys = iter(range(10**9))
-        # Until the first checkpoint the log grows, which takes longer.
-        for _ in range(bench_store.WARM_UP):
-            provider.identity(f"k{next(keys)}", ETHERNET)
-        flush = Side(flushes.run, 1)
-
-        def found(made: object) -> None:
-            assert provider.find(made.key).net_luid == made.net_luid
-
-        yield compare(
-            "Python: an identity found missing, made, and durable",
-            Side(
-                lambda: provider.identity(f"k{next(keys)}", ETHERNET),
-                after=found,
-            ),
-            "512 bytes written and fdatasync",
-            flush,
-            each=1,
-            samples=300,
-        )
-        yield from singles(session, flush, stack)
-        yield from millions(directory, flushes)
-
-
-def singles(
-    session: ndis.Session, flush: Side, stack: ExitStack
-) -> Iterator[Ratio]:
-    made = bench_store.Singles(session)
-    stack.callback(made.crew.end)
-    yield compare(
-        "Python: one index retained",
-        Side(made.one, after=made.refill),
-        "512 bytes written and fdatasync",
-        flush,
-        each=1,
-        samples=300,
-        goal=2.5,
-    )
-    count = bench_store.THREADS * bench_store.EACH
-    yield compare(
-        f"Python: {count} single retains of {bench_store.THREADS} threads",
-        Side(made.crew.run, bench_store.THREADS, after=made.refill),
-        "the same by one thread",
-        Side(lambda: made.some(count), after=made.refill),
-        each=count,
-        samples=30,
-        goal=1 / 4,
-    )
-    assert session.store.check() == []  # type: ignore[attr-defined]
-
-
-def links(directory: Path) -> Iterator[Ratio]:
-    """10,000 links of the kernel, if they can be made here."""
-    if reason := bench_linux.why_not():
-        print(f"links of Linux: not measured, {reason}")
-        return
-    crowd = bench_linux.Crowd()
-    floor = bench_linux.load_floor(directory)
-    adopter = bench_linux.Adopter(directory)
-    handle = bench_linux.LinuxHandle()
-    count = bench_linux.ALL
-    try:
-        dump = Side(floor, count)
-        by_ip = Side(lambda: bench_linux.by_ip().count(b'"ifname":'), count)
-        yield compare(
-            "10,000 links: dump and parse, with what ethtool says",
-            Side(lambda: len(handle.links()), count),
-            "a bare dump in C",
-            dump,
-            each=1,
-            samples=30,
-            goal=1.5,
-        )
-        adopter.open(new=True)
-        yield compare(
-            "10,000 links: first adoption",
-            Side(adopter.adopt, count, after=lambda _: adopter.open(new=True)),
-            "ip -j -s -d link",
-            by_ip,
-            each=1,
-            samples=10,
-            goal=4,
-        )
-        adopter.adopt()
-        adopter.adopt()
-        yield compare(
-            "10,000 links: later adoptions",
-            Side(adopter.adopt, count),
-            "ip -j -s -d link",
-            by_ip,
-            each=1,
-            samples=30,
-            goal=1,
-        )
-        yield compare(
-            "10,000 links: all counters refreshed",
-            Side(adopter.refresh, count),
-            "a bare dump in C",
-            dump,
-            each=1,
-            samples=30,
-            goal=2,
-        )
-    finally:
-        handle.close()
-        adopter.close()
-        crowd.close()
-
-
-def millions(directory: Path, flushes: bench_store.Flushes) -> Iterator[Ratio]:
-    for which, times, samples in (
-        ("contiguous", 100, 20),
-        ("scattered", 1000, 5),
-    ):
-        with ndis.Session(directory / f"{which}.db") as session:
-            if which == "scattered":
-                indexes = bench_store.scattered(session)
-            else:
-                indexes = session.allocate_net_luid_indexes(ETHERNET, MILLION)
-
-            def retain(
-                session: ndis.Session = session, indexes: memoryview = indexes
-            ) -> None:
-                session.retain_net_luid_indexes(ETHERNET, indexes)
-
-            def release(
-                _: object,
-                session: ndis.Session = session,
-                indexes: memoryview = indexes,
-            ) -> None:
-                stats = session.store.stats()  # type: ignore[attr-defined]
-                assert sum(each.retained for each in stats.types) == MILLION
-                session.release_net_luid_indexes(ETHERNET, indexes)
-                for each in indexes:
-                    session.claim_net_luid_index(ETHERNET, each)
-
-            yield compare(
-                f"Python: 1,000,000 {which} indexes retained at once",
-                Side(retain, after=release),
-                f"{times} times 512 bytes written and fdatasync",
-                Side(lambda n=times: flushes.run(n), times),  # type: ignore
-                each=1,
-                samples=samples,
-                goal=1,
-            )
-
-
-def oid_requests() -> Iterator[Ratio]:
-    """Through the filter modules of the proxy, beside bare closures."""
-    for what, filter_class in (
-        ("8 filter modules that pass it", bench_proxy.Passing),
-        ("8 filter modules that want other OIDs", bench_proxy.Elsewhere),
-        ("no filter module", None),
-    ):
-        passed = 8 if filter_class is bench_proxy.Passing else 0
-        peer = bench_proxy.Peer(passed)
-        with ndis.Session() as session, ProxyProvider(session) as proxy:
-            luid = bench_proxy.installed(proxy, filter_class)
-            yield compare(
-                f"Python: an OID request through {what}",
-                Side(
-                    lambda s=session, n=luid: bench_proxy.ask(s.query, n), 77
-                ),
-                f"dict dispatch through {passed} closures",
-                Side(lambda p=peer: bench_proxy.ask(p.query, 5), 77),
-                each=bench_proxy.REQUESTS,
-                samples=60,
-            )
-
-
-def measure(directory: Path, *, goals_only: bool) -> Iterator[Ratio]:
-    core = bench_core.load_core(directory)
-    for percent in bench_core.OCCUPANCIES:
-        yield from core_pairs(core, percent)
-    yield from python_pair()
-    yield from python_batch(directory)
-    yield opening(directory)
-    yield from tables(core)
-    yield from durable(directory)
-    yield from links(directory)
-    if goals_only:
-        return
-    yield core_batch(core)
-    yield from core_queries(core)
-    yield from oid_requests()
-
-
-# -- what is written
-
-
-def duration(nanoseconds: float) -> str:
-    for unit, size in (("ms", 1e6), ("us", 1e3)):
-        if nanoseconds >= size:
-            return f"{nanoseconds / size:.3g} {unit}"
-    return f"{nanoseconds:.3g} ns"
-
-
-def line(each: Ratio) -> str:
-    verdict = {True: "met", False: "MISSED", None: ""}[each.met]
-    goal = "" if each.goal is None else f"{each.goal:g}"
-    return (
-        f"| {each.what} | {each.ratio:.2f} | {each.ratio_p10:.2f} | {goal} "
-        f"| {verdict} | {duration(each.ours)} | {duration(each.theirs)} "
-        f"| {each.to} |"
-    )
-
-
-def groups(directory: Path) -> Iterator[str]:
-    """Every case of pytest-benchmark, beside the floor of its group."""
-    path = directory / "out.json"
-    command = [sys.executable, "-m", "pytest", str(HERE), "-q"]
-    command += ["-o", "python_files=bench_*.py", f"--benchmark-json={path}"]
-    subprocess.run(
-        command, check=True, cwd=HERE.parent, stdout=subprocess.DEVNULL
-    )
-    cases: dict[str, list[dict[str, object]]] = {}
+PLOTS = HERE / "plots"
+#: What no package index has, and what is left of it.
+NOT_BUILT = (
+    "mimalloc's bitmap and ublk's sbitmap, which no index that is asked here "
+    "has packages of"
+)
+COLUMNS = (
+    "| what | ours | theirs | to | ratio | of p10 | goal | |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+class Progress:
+    """What is done, and when; load of the machine over the run."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self.loads = [os.getloadavg()[0]]
+
+    def say(self, text: str) -> None:
+        self.loads.append(os.getloadavg()[0])
+        print(f"[{time.monotonic() - self._start:4.0f} s] {text}", flush=True)
+
+
+def measure(directory: Path, progress: Progress, core: Any) -> Iterator[Ratio]:
+    floors = native.load_fastcall(directory)
+    for each in goals_core.measure(core):
+        progress.say(line(each))
+        yield each
+    for each in goals_python.measure(core, floors, directory):
+        progress.say(line(each))
+        yield each
+    for each in goals_store.measure(directory):
+        progress.say(line(each))
+        yield each
+
+
+# ---- what pytest-benchmark has measured -----------------------------------
+
+
+def read_groups(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Its cases by group, with nanoseconds of one operation each."""
+    groups: dict[str, list[dict[str, Any]]] = {}
     for case in json.loads(path.read_text())["benchmarks"]:
-        cases.setdefault(case["group"], []).append(case)
-    for group, members in sorted(cases.items()):
-        yield f"\n### {group}\n"
-        yield "| case | median | minimum |"
-        yield "|---|---|---|"
-        for case in members:
-            stats = case["stats"]
-            yield (
-                f"| {case['name'].removeprefix('test_')} "  # type: ignore
-                f"| {duration(stats['median'] * 1e9)} "  # type: ignore
-                f"| {duration(stats['min'] * 1e9)} |"  # type: ignore
+        group = case["group"]
+        found = re.search(r"\(x ([\d,]+)[^)]*\)$", group)
+        operations = case["extra_info"].get("operations") or int(
+            found[1].replace(",", "") if found else 1
+        )
+        name = case["name"].removeprefix("test_")
+        short = re.sub(
+            r"^(pair|pair_two_threads|batch)\[([^]-]+).*", r"\2", name
+        )
+        groups.setdefault(group, []).append(
+            {
+                "name": name,
+                "short": short,
+                "kind": kind_of(name),
+                "each": case["stats"]["median"] * 1e9 / operations,
+                "least": case["stats"]["min"] * 1e9 / operations,
+            }
+        )
+    return groups
+
+
+def kind_of(name: str) -> str:
+    for kind in ("floor", "peer"):
+        if re.search(rf"(^|\[){kind}", name):
+            return kind
+    return "ours"
+
+
+def group_tables(groups: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    for group, cases in sorted(groups.items()):
+        floors = [c["each"] for c in cases if c["kind"] == "floor"]
+        others = [c["each"] for c in cases if c["kind"] == "peer"]
+        floor = min(floors, default=math.nan)
+        best = min(others, default=math.nan)
+        title = re.sub(r" \(x [\d,]+[^)]*\)$", "", group)
+        yield f"\n### {title}\n"
+        yield "| case | median | minimum | to the floor | to the best peer |"
+        yield "|---|---|---|---|---|"
+        for case in sorted(cases, key=lambda c: c["each"]):
+            ratios = (
+                "" if math.isnan(each) else f"{case['each'] / each:.2f}"
+                for each in (floor, best)
             )
+            yield (
+                f"| {case['name']} | {duration(case['each'])} "
+                f"| {duration(case['least'])} | {' | '.join(ratios)} |"
+            )
+
+
+# ---- growth, memory, instructions -----------------------------------------
+
+
+def verdict(each: growth.Growth, floor: growth.Growth | None) -> str:
+    if each.what.startswith("floor"):
+        return ""
+    if each.factor <= 3:
+        return "within 3"
+    if floor is not None and each.miss:
+        return f"misses: {each.miss}; the floor grows {floor.factor:.0f} times"
+    return "MISSED"
+
+
+def growth_table(growths: list[growth.Growth]) -> Iterator[str]:
+    names = [f"10^{n}" for n in range(3, 8)]
+    yield f"| what | {' | '.join(names)} | last to first | |"
+    yield "|---" * 8 + "|"
+    floors = {
+        "row": next(g for g in growths if "memcpy" in g.what),
+        "query": next(g for g in growths if "direct index" in g.what),
+    }
+    for each in growths:
+        cells = [
+            duration(each.figures[size].median) if size in each.figures else ""
+            for size in growth.SIZES
+        ]
+        floor = floors["row" if "a row" in each.what else "query"]
+        yield (
+            f"| {each.what} | {' | '.join(cells)} | {each.factor:.2f} "
+            f"| {verdict(each, floor)} |"
+        )
+
+
+def instruction_table() -> Iterator[str]:
+    recorded = instructions.record()
+    yield f"Recorded with {recorded['compiler']}; the tests hold them."
+    yield ""
+    yield "| path | instructions of one operation |"
+    yield "|---|---|"
+    for name, value in recorded["instructions"].items():
+        yield f"| {name.replace('_', ' ')} | {value:g} |"
+
+
+# ---- the whole -------------------------------------------------------------
+
+
+def versions() -> Iterator[str]:
+    for package in (*peers.PACKAGES, "pytest-benchmark", "apsw", "cffi"):
+        try:
+            yield f"{package} {version(package)}"
+        except PackageNotFoundError:
+            yield f"{package} is not installed: left out"
+
+
+def write(
+    head: list[str],
+    ratios: list[Ratio],
+    growths: list[growth.Growth],
+    memory: growth.Memory,
+    groups: dict[str, list[dict[str, Any]]],
+    missed: list[str],
+) -> None:
+    import plots
+
+    PLOTS.mkdir(exist_ok=True)
+    plots.occupancy(ratios, PLOTS / "occupancy.svg")
+    plots.peers(groups, PLOTS / "peers.svg")
+    plots.growth(growths, PLOTS / "growth.svg")
+    plots.goals(ratios, PLOTS / "goals.svg")
+    text = [
+        "# Results",
+        "",
+        "Written by `make bench`. [`README.md`](README.md) says how to read",
+        "it, and why what is missed is missed.",
+        "",
+        *head,
+        f"- not measured: {NOT_BUILT}",
+        "",
+        "## Goals, in turns",
+        "",
+        f"{len(missed)} missed." if missed else "Every goal is met.",
+        "",
+        *(f"- {each}" for each in missed),
+        "",
+        COLUMNS,
+        *map(line, ratios),
+        "",
+        "![ratios](plots/goals.svg)",
+        "",
+        "![pairs in C](plots/occupancy.svg)",
+        "",
+        "## Growth",
+        "",
+        *growth_table(growths),
+        "",
+        "Interfaces up to 10^6: 10^7 would take 18 GB, and their table 13 GB",
+        "more.",
+        "",
+        "![growth](plots/growth.svg)",
+        "",
+        "## Memory of an interface, of 1,000,000",
+        "",
+        f"{memory.in_all:,.0f} bytes, of which {memory.supplied:,} are its",
+        "row and its values as anybody may read them at any time, and",
+        f"{memory.beyond:,.0f} are what is beyond that (goal: "
+        f"{growth.MEMORY_GOAL}). The row holds strings of fixed size, as",
+        "MIB_IF_ROW2 does: of one with short names most is zeros.",
+        "",
+        "## Instructions",
+        "",
+        *instruction_table(),
+        "",
+        "## Every case of pytest-benchmark",
+        "",
+        "Not in turns: see the goals for ratios that a busy machine does not",
+        "bend. Times of one operation.",
+        "",
+        "![peers](plots/peers.svg)",
+        *group_tables(groups),
+    ]
+    (HERE / "RESULTS.md").write_text("\n".join(text) + "\n")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--check", action="store_true", help="goals only")
-    parser.add_argument("--json", type=Path, help="one comparison a line")
-    parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
+    parser.add_argument("--groups", type=Path, help="of pytest-benchmark")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        every = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {max(every)})
+    if not options.check and options.groups is None:
+        parser.error("give --groups or --check")
     head = [f"- {name}: {value}" for name, value in machine().items()]
-    head.append(f"- load before: {os.getloadavg()[0]:.1f}")
+    head.append(f"- {', '.join(versions())}")
     print("\n".join(head), flush=True)
-    ratios = []
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for each in measure(directory, goals_only=options.check):
-            ratios.append(each)
-            print(line(each), flush=True)
-        if options.json:
-            options.json.write_text(
-                "".join(f"{json.dumps(asdict(each))}\n" for each in ratios)
-            )
-        missed = [each for each in ratios if each.met is False]
-        if not options.check:
-            columns = "| what | ratio | of p10 | goal | | ours | theirs | to |"
-            text = ["# Results", "", *head, "", __doc__.split("\n\n")[2], ""]
-            text += [columns, "|---|---|---|---|---|---|---|---|"]
-            text += [line(each) for each in ratios]
-            text += ["", "## pytest-benchmark", "", "Not interleaved."]
-            text += groups(directory)
-            options.output.write_text("\n".join(text) + "\n")
+    progress = Progress()
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        core = native.load_core(directory)
+        ratios = list(measure(directory, progress, core))
+        memory = growth.memory(directory)
+        progress.say(f"{memory.beyond:.0f} bytes an interface, beyond its own")
+        growths = []
+        for each in growth.measure(core, directory):
+            progress.say(f"{each.what}: {each.factor:.2f} times")
+            growths.append(each)
+    missed = [
+        f"{each.what}: {each.ratio:.2f} of {each.to}, goal {each.goal:g}"
+        for each in ratios
+        if each.met is False
+    ]
+    if memory.beyond > growth.MEMORY_GOAL:
+        missed.append(f"memory of an interface: {memory.beyond:.0f} bytes")
+    missed += [
+        f"{each.what}: grows {each.factor:.1f} times, and nothing explains it"
+        for each in growths
+        if each.factor > 3
+        and not each.miss
+        and not each.what.startswith("floor")
+    ]
+    loads = progress.loads
+    head.append(
+        f"- load of the machine during the run: {min(loads):.1f} to "
+        f"{max(loads):.1f}, of which the run itself is 1 to 2"
+    )
+    if not options.check:
+        groups = read_groups(options.groups)
+        write(head, ratios, growths, memory, groups, missed)
+    for each in missed:
+        print(f"MISSED: {each}")
     print(f"{len(missed)} goals missed" if missed else "every goal met")
     return 1 if missed else 0
 

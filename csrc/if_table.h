@@ -109,16 +109,23 @@ ndisbridge_status nb_table_init(struct nb_table *table, struct nb_host *host,
     struct nb_pool *pool, struct nb_events *events);
 void nb_table_destroy(struct nb_table *table);
 
-static inline nb_interface_slot *nb_table_luid_slot(
+/* The leaf of the NET_LUIDs that differ in nothing above bit 36, or NULL. */
+static inline nb_interface_slot *nb_table_luid_leaf(
     struct nb_table *table, ndisbridge_net_luid net_luid)
 {
     struct nb_luid_map *map =
         nb_load_acquire(&table->luid_maps[net_luid >> 48]);
-    nb_interface_slot *leaf;
 
-    if (map == NULL)
-        return NULL;
-    leaf = nb_load_acquire(&map->leaves[(net_luid >> 36) & 4095]);
+    return map == NULL
+        ? NULL
+        : nb_load_acquire(&map->leaves[(net_luid >> 36) & 4095]);
+}
+
+static inline nb_interface_slot *nb_table_luid_slot(
+    struct nb_table *table, ndisbridge_net_luid net_luid)
+{
+    nb_interface_slot *leaf = nb_table_luid_leaf(table, net_luid);
+
     return leaf == NULL ? NULL : &leaf[(net_luid >> 24) & 4095];
 }
 

@@ -5,7 +5,6 @@
 #include "if_values.h"
 
 #include <sched.h>
-#include <string.h>
 
 /* ---- the members of ndisbridge_interface_information, in order --------- */
 
@@ -13,9 +12,7 @@
     { offsetof(ndisbridge_interface_information, name), \
         sizeof(((ndisbridge_interface_information *)0)->name) }
 
-static const struct {
-    uint16_t offset, size;
-} members[] = {
+const struct nb_member nb_members[NB_MEMBER_COUNT] = {
     MEMBER(if_oper_status), MEMBER(if_oper_status_flags),
     MEMBER(media_connect_state), MEMBER(media_duplex_state), MEMBER(if_mtu),
     MEMBER(if_promiscuous_mode), MEMBER(if_device_wake_up_enable),
@@ -32,8 +29,6 @@ static const struct {
     MEMBER(if_hc_out_broadcast_octets), MEMBER(compartment_id),
     MEMBER(supported_statistics)
 };
-#define MEMBER_COUNT (sizeof members / sizeof *members)
-_Static_assert(MEMBER_COUNT == 32, "one bit of fields for each");
 
 /* Bit of a member in ndisbridge_published.fields. */
 static inline uint64_t field_bit(uint32_t field)
@@ -84,35 +79,39 @@ static const struct {
 
 /* ---- reading ---------------------------------------------------------- */
 
-/* Opens a read: false if the interface is gone.  Pairs with the release
- * that ends the writer's turn. */
-static inline bool read_begin(struct nb_interface *interface,
-    ndisbridge_net_luid net_luid, uint64_t *sequence)
+NB_NOINLINE uint64_t nb_read_wait(struct nb_interface *interface)
 {
-    for (;;) {
-        *sequence = nb_load_acquire(&interface->sequence);
-        if (NB_LIKELY(!(*sequence & 1)))
-            break;
+    uint64_t sequence;
+
+    while ((sequence = nb_load_acquire(&interface->sequence)) & 1)
         sched_yield();
-    }
-    return !(nb_load_acquire(&interface->rundown) & NB_RUNDOWN_CLOSED)
-        && (net_luid == 0
-            || nb_load_acquire(&interface->net_luid) == net_luid);
+    return sequence;
 }
 
-static inline bool read_again(
-    struct nb_interface *interface, uint64_t sequence)
+static inline void read_word(uint8_t *to, nb_atomic_u64 *from)
 {
-    return NB_UNLIKELY(nb_load_relaxed(&interface->sequence) != sequence);
+    uint64_t word = nb_load_acquire(from);
+
+    memcpy(to, &word, 8);
 }
 
 static void read_words(void *to, nb_atomic_u64 *from, size_t words)
 {
-    for (size_t i = 0; i < words; i++) {
-        uint64_t word = nb_load_acquire(&from[i]);
+    uint8_t *at = to;
 
-        memcpy((uint8_t *)to + i * 8, &word, 8);
+    /* Compilers do not unroll a loop of atomics by themselves. */
+    for (; words >= 8; words -= 8, from += 8, at += 64) {
+        read_word(at, from);
+        read_word(at + 8, from + 1);
+        read_word(at + 16, from + 2);
+        read_word(at + 24, from + 3);
+        read_word(at + 32, from + 4);
+        read_word(at + 40, from + 5);
+        read_word(at + 48, from + 6);
+        read_word(at + 56, from + 7);
     }
+    for (; words > 0; words--, from++, at += 8)
+        read_word(at, from);
 }
 
 /* Reads length bytes at an offset of the row, which need not be aligned. */
@@ -148,7 +147,7 @@ static uint32_t statistics_from(ndisbridge_statistics_info *to,
             continue;
         memcpy((uint8_t *)to + counters[i].offset,
             (const uint8_t *)from
-                + members[counters[i].field - NB_FIELD_OPER_STATUS].offset,
+                + nb_members[counters[i].field - NB_FIELD_OPER_STATUS].offset,
             8);
         to->supported_statistics |= counters[i].valid;
     }
@@ -281,24 +280,21 @@ enum nb_answer nb_values_answer(struct nb_interface *interface,
 
     if (field == NB_FIELD_NONE)
         return NB_ANSWER_UNKNOWN;
+    if (member < NB_MEMBER_COUNT) {
+        *size = nb_members[member].size;
+        return nb_values_read_member(interface, net_luid, member,
+            nb_members[member], value->bytes);
+    }
     do {
-        if (!read_begin(interface, net_luid, &sequence))
+        if (!nb_read_begin(interface, net_luid, &sequence))
             return NB_ANSWER_GONE;
         published = nb_load_acquire(&interface->published);
-        if (member < MEMBER_COUNT) {
-            uint64_t word = nb_load_acquire(
-                &interface->information[members[member].offset / 8]);
-
-            *size = published & nb_bit(member) ? members[member].size : 0;
-            memcpy(value->bytes,
-                (uint8_t *)&word + members[member].offset % 8,
-                members[member].size);
-        } else if (is_published(field, published)) {
+        if (is_published(field, published)) {
             *size = read_composite(interface, field, published, value);
         } else {
             *size = 0;
         }
-    } while (read_again(interface, sequence));
+    } while (nb_read_again(interface, sequence));
     if (*size != 0)
         return NB_ANSWER_GIVEN;
     return field == NB_FIELD_INTERFACE_INFO
@@ -314,8 +310,8 @@ static void copy_members(ndisbridge_interface_information *to,
          left &= left - 1) {
         uint32_t i = nb_lowest_bit(left);
 
-        memcpy((uint8_t *)to + members[i].offset,
-            (const uint8_t *)from + members[i].offset, members[i].size);
+        memcpy((uint8_t *)to + nb_members[i].offset,
+            (const uint8_t *)from + nb_members[i].offset, nb_members[i].size);
     }
 }
 
@@ -338,10 +334,10 @@ void nb_values_lay_over(struct nb_interface *interface,
     uint64_t sequence, published;
 
     do {
-        read_begin(interface, 0, &sequence);
+        nb_read_begin(interface, 0, &sequence);
         published = nb_load_acquire(&interface->published);
         read_words(&own, interface->information, NB_INFORMATION_WORDS);
-    } while (read_again(interface, sequence));
+    } while (nb_read_again(interface, sequence));
     if (!answered) {
         *information = own;
         return;
@@ -357,11 +353,11 @@ bool nb_values_read_row(struct nb_interface *interface,
     uint64_t sequence;
 
     do {
-        if (!read_begin(interface, net_luid, &sequence))
+        if (!nb_read_begin(interface, net_luid, &sequence))
             return false;
         *published = nb_load_acquire(&interface->published);
         read_words(row, interface->row, NB_ROW_WORDS);
-    } while (read_again(interface, sequence));
+    } while (nb_read_again(interface, sequence));
     return true;
 }
 
@@ -519,9 +515,9 @@ static uint64_t changed_fields(const struct state *before,
          left &= left - 1) {
         uint32_t i = nb_lowest_bit(left);
 
-        if (memcmp((const uint8_t *)&before->information + members[i].offset,
-                (const uint8_t *)&after->information + members[i].offset,
-                members[i].size)
+        if (memcmp((const uint8_t *)&before->information + nb_members[i].offset,
+                (const uint8_t *)&after->information + nb_members[i].offset,
+                nb_members[i].size)
             != 0)
             changed |= nb_bit(i);
     }

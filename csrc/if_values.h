@@ -17,6 +17,8 @@
 #include "if_table.h"
 #include "oid_catalog.h"
 
+#include <string.h>
+
 /* The longest value that is answered from here. */
 union nb_value {
     uint64_t counter;
@@ -28,6 +30,17 @@ union nb_value {
     ndisbridge_link_state link_state;
     ndisbridge_if_counted_string string;
 };
+
+/* memcpy() that makes no call for the sizes that nearly all values have. */
+static inline void nb_copy_value(void *to, const void *from, uint32_t size)
+{
+    if (size == 8)
+        memcpy(to, from, 8);
+    else if (size == 4)
+        memcpy(to, from, 4);
+    else
+        memcpy(to, from, size);
+}
 
 enum nb_answer {
     NB_ANSWER_GIVEN,
@@ -41,6 +54,64 @@ enum nb_answer {
 enum nb_answer nb_values_answer(struct nb_interface *interface,
     ndisbridge_net_luid net_luid, const struct nb_oid_entry *entry,
     union nb_value *value, uint32_t *size);
+
+/* Where a member of ndisbridge_interface_information lies, by its number:
+ * field - NB_FIELD_OPER_STATUS.  None crosses a word; sizes are 1, 4 or 8. */
+struct nb_member {
+    uint16_t offset, size;
+};
+#define NB_MEMBER_COUNT 32
+extern const struct nb_member nb_members[NB_MEMBER_COUNT];
+
+/* Waits for the end of a writer's turn; the sequence then. */
+uint64_t nb_read_wait(struct nb_interface *interface);
+
+/* Begins a read: false if the interface is gone (net_luid 0: whatever
+ * interface the record is of).  Pairs with the release that ends the
+ * writer's turn. */
+static inline bool nb_read_begin(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, uint64_t *sequence)
+{
+    *sequence = nb_load_acquire(&interface->sequence);
+    if (NB_UNLIKELY(*sequence & 1))
+        *sequence = nb_read_wait(interface);
+    return !(nb_load_acquire(&interface->rundown) & NB_RUNDOWN_CLOSED)
+        && (net_luid == 0
+            || nb_load_acquire(&interface->net_luid) == net_luid);
+}
+
+/* Whether what was read since is of more than one state. */
+static inline bool nb_read_again(
+    struct nb_interface *interface, uint64_t sequence)
+{
+    return NB_UNLIKELY(nb_load_relaxed(&interface->sequence) != sequence);
+}
+
+/* Reads one member, of which `is` says where it lies; value has its size. */
+static inline enum nb_answer nb_values_read_member(
+    struct nb_interface *interface, ndisbridge_net_luid net_luid,
+    uint32_t member, struct nb_member is, void *value)
+{
+    uint64_t sequence, published, word;
+
+    do {
+        if (!nb_read_begin(interface, net_luid, &sequence))
+            return NB_ANSWER_GONE;
+        published = nb_load_acquire(&interface->published);
+        word = nb_load_acquire(&interface->information[is.offset / 8]);
+    } while (nb_read_again(interface, sequence));
+    if (!(published & nb_bit(member)))
+        return NB_ANSWER_UNKNOWN;
+    /* Its bytes come first, without a way through memory. */
+    word = nb_shift_bytes(word, is.offset % 8u);
+    if (is.size == 8)
+        memcpy(value, &word, 8);
+    else if (is.size == 4)
+        memcpy(value, &word, 4);
+    else
+        memcpy(value, &word, 1);
+    return NB_ANSWER_GIVEN;
+}
 
 /* Lays the published members over an answer to OID_GEN_INTERFACE_INFO; or,
  * if nobody answered, writes it all: what is not published is unknown or 0.

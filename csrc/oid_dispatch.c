@@ -141,7 +141,7 @@ static ndisbridge_status give(const struct nb_oid_entry *entry, void *output,
         *length = size;
         return NDISBRIDGE_STATUS_BUFFER_TOO_SHORT;
     }
-    memcpy(output, value, size);
+    nb_copy_value(output, value, size);
     *length = size;
     return NDISBRIDGE_STATUS_SUCCESS;
 }
@@ -304,6 +304,19 @@ bool nb_dispatch_in_place(uint32_t oid)
     return !fits_scratch(dense == NB_OID_NONE ? NULL : nb_oid_entry(dense));
 }
 
+uint32_t nb_dispatch_member(uint32_t oid, uint32_t room)
+{
+    uint16_t dense = nb_oid_find(oid);
+    uint32_t member;
+
+    if (dense == NB_OID_NONE)
+        return NB_MEMBER_COUNT;
+    member = (uint32_t)nb_oid_entry(dense)->field - NB_FIELD_OPER_STATUS;
+    return member < NB_MEMBER_COUNT && nb_members[member].size <= room
+        ? member
+        : NB_MEMBER_COUNT;
+}
+
 static NB_NOINLINE ndisbridge_status query_handler(struct nb_table *table,
     struct nb_interface *interface, const struct nb_oid_entry *entry,
     uint16_t dense, uint32_t oid, void *output, uint32_t *length,
@@ -354,45 +367,86 @@ static NB_NOINLINE ndisbridge_status query_partly_published(
     return status;
 }
 
+/* Asks the handler, inside the interface. */
+static NB_NOINLINE ndisbridge_status query_by_handler(struct nb_table *table,
+    struct nb_interface *interface, uint16_t dense, void *output,
+    uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
+    bool only_non_blocking)
+{
+    const struct nb_oid_entry *entry =
+        dense == NB_OID_NONE ? NULL : nb_oid_entry(dense);
+    ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
+
+    if (!nb_interface_enter(interface, net_luid))
+        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+    if (entry != NULL)
+        status = check_room(entry, length);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        status = query_handler(table, interface, entry, dense, oid, output,
+            length, only_non_blocking);
+    nb_interface_leave(table, interface);
+    return status;
+}
+
+/* What the core may know but does not read as one member. */
+static NB_NOINLINE ndisbridge_status query_values(struct nb_table *table,
+    struct nb_interface *interface, uint16_t dense, void *output,
+    uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
+    bool only_non_blocking)
+{
+    const struct nb_oid_entry *entry = nb_oid_entry(dense);
+    union nb_value value;
+    ndisbridge_status status;
+    uint32_t size;
+
+    switch (nb_values_answer(interface, net_luid, entry, &value, &size)) {
+    case NB_ANSWER_GIVEN:
+        status = check_room(entry, length);
+        return status == NDISBRIDGE_STATUS_SUCCESS
+            ? give(entry, output, length, &value, size)
+            : status;
+    case NB_ANSWER_GONE:
+        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
+    case NB_ANSWER_PARTLY:
+        return query_partly_published(table, interface, net_luid, entry,
+            dense, output, length, only_non_blocking);
+    default:
+        return query_by_handler(table, interface, dense, output, length,
+            net_luid, oid, only_non_blocking);
+    }
+}
+
+/* Small, so that it needs no frame for what most queries ask for. */
 ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
     uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
     bool only_non_blocking)
 {
     struct nb_interface *interface = nb_table_find(table, net_luid);
     uint16_t dense = nb_oid_find(oid);
-    const struct nb_oid_entry *entry = NULL;
-    union nb_value value;
-    ndisbridge_status status;
-    uint32_t size;
+    uint32_t field, member;
 
     if (NB_UNLIKELY(interface == NULL))
         return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
-    if (NB_LIKELY(dense != NB_OID_NONE)) {
-        entry = nb_oid_entry(dense);
-        switch (nb_values_answer(interface, net_luid, entry, &value, &size)) {
+    field = dense == NB_OID_NONE ? NB_FIELD_NONE : nb_oid_entry(dense)->field;
+    member = field - NB_FIELD_OPER_STATUS;
+    if (NB_LIKELY(member < NB_MEMBER_COUNT
+            && *length >= nb_members[member].size)) {
+        switch (nb_values_read_member(interface, net_luid, member,
+            nb_members[member], output)) {
         case NB_ANSWER_GIVEN:
-            status = check_room(entry, length);
-            return status == NDISBRIDGE_STATUS_SUCCESS
-                ? give(entry, output, length, &value, size)
-                : status;
+            *length = nb_members[member].size;
+            return NDISBRIDGE_STATUS_SUCCESS;
         case NB_ANSWER_GONE:
             return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
-        case NB_ANSWER_PARTLY:
-            return query_partly_published(table, interface, net_luid, entry,
-                dense, output, length, only_non_blocking);
-        case NB_ANSWER_UNKNOWN:
+        default:
             break;
         }
+    } else if (field != NB_FIELD_NONE) {
+        return query_values(table, interface, dense, output, length,
+            net_luid, oid, only_non_blocking);
     }
-    if (!nb_interface_enter(interface, net_luid))
-        return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
-    status = entry != NULL ? check_room(entry, length)
-                           : NDISBRIDGE_STATUS_SUCCESS;
-    if (status == NDISBRIDGE_STATUS_SUCCESS)
-        status = query_handler(table, interface, entry, dense, oid, output,
-            length, only_non_blocking);
-    nb_interface_leave(table, interface);
-    return status;
+    return query_by_handler(table, interface, dense, output, length,
+        net_luid, oid, only_non_blocking);
 }
 
 /* Whether `length` bytes can be a value of an OID. */

@@ -40,6 +40,11 @@ ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
     uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
     bool only_non_blocking);
 
+/* The one member of ndisbridge_interface_information that is all of an OID's
+ * answer and fits `room` bytes as it is: its number, for
+ * nb_values_read_member(); NB_MEMBER_COUNT if it is none. */
+uint32_t nb_dispatch_member(uint32_t oid, uint32_t room);
+
 /* Whether handlers write answers to this OID straight into the asker's
  * buffer, which must be aligned then. */
 bool nb_dispatch_in_place(uint32_t oid);

@@ -85,6 +85,17 @@ static inline uint64_t nb_bit(uint32_t position)
     return (uint64_t)1 << (position & 63);
 }
 
+/* The word whose first bytes in memory are those that lie `bytes` (0 .. 7)
+ * further on in this one. */
+static inline uint64_t nb_shift_bytes(uint64_t word, uint32_t bytes)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return word << (8 * bytes);
+#else
+    return word >> (8 * bytes);
+#endif
+}
+
 /* Bits at and above a position, 0 .. 63. */
 static inline uint64_t nb_bits_from(uint32_t position)
 {

@@ -116,12 +116,73 @@ static ndisbridge_status check_batch(const ndisbridge_session *session,
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
+/* Batches that do not fit a cache ask for what some interfaces have to be
+ * read from, all at once, before they read it. */
+#define LARGE_BATCH 2048
+#define AT_ONCE 32
+
+static NB_NOINLINE void fetch_members(struct nb_table *table,
+    const ndisbridge_net_luid *net_luids, uint32_t count, uint32_t member)
+{
+    const uint32_t word = nb_members[member].offset / 8;
+
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(
+            (const void *)nb_table_luid_slot(table, net_luids[i]));
+    for (uint32_t i = 0; i < count; i++) {
+        struct nb_interface *interface = nb_table_find(table, net_luids[i]);
+
+        if (interface == NULL)
+            continue;
+        __builtin_prefetch(interface);
+        __builtin_prefetch((const void *)&interface->information[word]);
+    }
+}
+
+/* Answers with a published member, which most batches ask for, until one is
+ * not there to be read; how many it has answered. */
+static NB_NOINLINE uint32_t query_members(struct nb_table *table, uint8_t *at,
+    uint32_t stride, uint32_t *lengths, ndisbridge_status *statuses,
+    const ndisbridge_net_luid *net_luids, uint32_t count, uint32_t member)
+{
+    const struct nb_member is = nb_members[member];
+    nb_interface_slot *leaf = NULL;
+    uint64_t prefix = 0;
+    uint32_t i;
+
+    for (i = 0; i < count; i++, at += stride) {
+        ndisbridge_net_luid net_luid = net_luids[i];
+        struct nb_interface *interface;
+
+        /* A leaf is never freed, and most of a batch are in the same one. */
+        if (leaf == NULL || net_luid >> 36 != prefix) {
+            prefix = net_luid >> 36;
+            leaf = nb_table_luid_leaf(table, net_luid);
+            if (NB_UNLIKELY(leaf == NULL))
+                break;
+        }
+        interface = nb_load_acquire(&leaf[(net_luid >> 24) & 4095]);
+        if (NB_UNLIKELY(interface == NULL)
+            || NB_UNLIKELY(nb_values_read_member(
+                               interface, net_luid, member, is, at)
+                != NB_ANSWER_GIVEN))
+            break;
+        statuses[i] = NDISBRIDGE_STATUS_SUCCESS;
+        if (lengths != NULL)
+            lengths[i] = is.size;
+        if (NB_UNLIKELY(is.size < stride))
+            memset(at + is.size, 0, stride - is.size);
+    }
+    return i;
+}
+
 ndisbridge_status ndisbridge_query_many(ndisbridge_session *session,
     void *output, uint32_t stride, uint32_t *lengths,
     ndisbridge_status *statuses, const ndisbridge_net_luid *net_luids,
     uint32_t count, uint32_t oid)
 {
     uint8_t *at = output;
+    uint32_t member = nb_dispatch_member(oid, stride);
     ndisbridge_status status = check_batch(
         session, output, stride, statuses, net_luids, count, oid);
 
@@ -132,9 +193,28 @@ ndisbridge_status ndisbridge_query_many(ndisbridge_session *session,
             memset(lengths, 0, count * sizeof *lengths);
         return status;
     }
-    for (uint32_t i = 0; i < count; i++, at += stride) {
+    for (uint32_t i = 0, fetched = 0; i < count;) {
         uint32_t length = stride;
 
+        if (member < NB_MEMBER_COUNT) {
+            uint32_t done, n = count - i;
+
+            if (count >= LARGE_BATCH) {
+                if (i == fetched) {
+                    fetched += n < AT_ONCE ? n : AT_ONCE;
+                    fetch_members(
+                        &session->table, net_luids + i, fetched - i, member);
+                }
+                n = fetched - i;
+            }
+            done = query_members(&session->table, at, stride,
+                lengths == NULL ? NULL : lengths + i, statuses + i,
+                net_luids + i, n, member);
+            i += done;
+            at += (size_t)done * stride;
+            if (done == n)
+                continue;
+        }
         statuses[i] = nb_dispatch_query(
             &session->table, at, &length, net_luids[i], oid, false);
         if (lengths != NULL)
@@ -147,6 +227,8 @@ ndisbridge_status ndisbridge_query_many(ndisbridge_session *session,
                 memset(at, 0, stride);
             status = NDISBRIDGE_STATUS_FAILURE;
         }
+        i++;
+        at += stride;
     }
     return status;
 }

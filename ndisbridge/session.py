@@ -497,11 +497,10 @@ class Session(Closing):
             out = _native.new_indexes(count)
         elif count is not None:
             raise TypeError("give count or out, not both")
-        if memoryview(out).nbytes:
-            try:
-                self._core.allocate_many(out, if_type)
-            except ResourcesError as error:
-                raise self._exhausted(if_type, error) from None
+        try:
+            self._core.allocate_many(out, if_type)
+        except ResourcesError as error:
+            raise self._exhausted(if_type, error) from None
         return out
 
     def free_net_luid_indexes(self, if_type: int, indexes: Any) -> int:

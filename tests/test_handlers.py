@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import random
 import sys
 import threading
 import weakref
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 import ndisbridge as ndis
-from ndisbridge import NativeHandler, NetLuid, Oid, _fastcall
+from ndisbridge import NativeHandler, NetLuid, Oid, _fastcall, _native
 from ndisbridge._ndisbridge import ffi, lib
 from ndisbridge.structures import (
     InterfaceInformation,
@@ -291,6 +292,68 @@ def test_one_int_is_one_member(session: ndis.Session) -> None:
         *(out, length, interface.net_luid, oid),
     )
     assert (status, length[0]) == (ndis.StatusCode.BUFFER_TOO_SHORT, 4)
+
+
+@pytest.mark.parametrize("oid", sorted(_native.list_oids()), ids=hex)
+def test_a_batch_answers_as_singles_do(
+    session: ndis.Session, oid: int
+) -> None:
+    """For every OID, and every length of the answers' places."""
+    all_of_it = register(session)
+    all_of_it.publish(
+        in_octets=0x1122334455667788,
+        mtu=1500,
+        promiscuous_mode=True,
+        oper_status=ndis.IfOperStatus.UP,
+        xmit_link_speed=10**10,
+        alias="wan",
+    )
+    nothing = register(session)
+    luids = [all_of_it.net_luid, nothing.net_luid, 0x0006000FFF000000]
+    pointer = ffi.cast("ndisbridge_session *", session.address)
+    many = ffi.new("uint64_t[]", luids)
+    for stride in (0, 1, 3, 4, 7, 8, 12, 16, 24, 600):
+        out = ffi.new("uint64_t[]", [2**64 - 1] * (3 * 600 // 8))
+        lengths, statuses = ffi.new("uint32_t[3]"), ffi.new("int32_t[3]")
+        if lib.ndisbridge_query_many(
+            pointer, out, stride, lengths, statuses, many, 3, oid
+        ) == int(ndis.StatusCode.INVALID_PARAMETER):
+            continue  # an OID of variable size, and no stride for it
+        raw = bytes(ffi.buffer(out))
+        for i, luid in enumerate(luids):
+            one = ffi.new("uint64_t[75]")
+            length = ffi.new("uint32_t *", stride)
+            status = lib.ndisbridge_query(pointer, one, length, luid, oid)
+            assert (statuses[i], lengths[i]) == (status, length[0])
+            wanted = bytes(ffi.buffer(one))[: length[0] if not status else 0]
+            assert raw[i * stride : (i + 1) * stride] == wanted.ljust(
+                stride, b"\0"
+            )
+        assert raw[3 * stride :] == b"\xff" * (1800 - 3 * stride)
+
+
+@pytest.mark.parametrize("count", [31, 2047, 2048, 5000])
+def test_a_mixed_batch(session: ndis.Session, count: int) -> None:
+    """Published, answered by a handler, not answered and not there, in one
+    batch of either length that is treated differently."""
+    published, silent = register(session), register(session)
+    published.publish(in_octets=1)
+    answering = register(session, oids={Oid.GEN_BYTES_RCV: lambda c, o: 2})
+    kinds = {
+        int(published.net_luid): (ndis.StatusCode.SUCCESS, 1),
+        int(answering.net_luid): (ndis.StatusCode.SUCCESS, 2),
+        int(silent.net_luid): (ndis.StatusCode.NOT_SUPPORTED, 0),
+        0x00180000FF000000: (ndis.StatusCode.INTERFACE_NOT_FOUND, 0),
+        0x0006FFFFFF000000: (ndis.StatusCode.INTERFACE_NOT_FOUND, 0),
+    }
+    luids = random.Random(count).choices([*kinds], (90, 3, 3, 3, 3), k=count)
+    results = session.query_many(luids, Oid.GEN_BYTES_RCV)
+    values = memoryview(results.buffer).cast("Q")
+    for i, luid in enumerate(luids):
+        status, value = kinds[luid]
+        assert (results.statuses[i], values[i]) == (status, value)
+        if status == ndis.StatusCode.SUCCESS:
+            assert results.lengths[i] == 8
 
 
 def test_long_arrays_are_lists(session: ndis.Session) -> None:
