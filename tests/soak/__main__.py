@@ -138,7 +138,7 @@ PROOFS = {
     "orders": Proof(
         "orders.py",
         ("--schedules", "1000000000"),
-        (("schedules", "orders of"), ("steps", "steps")),
+        (("schedules", "orders"), ("steps", "steps of them")),
         tuple(
             (name, ("--schedules", "1000000", "--control", name), True)
             for name in (
