@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * staged.h - included ahead of every file of the core (-include): before
+ * each atomic operation a test may have something done that another thread
+ * could have done there, and system calls may be made to fail (staged.c).
+ *
+ * What runs in between is a whole call, on the same thread: so a race has
+ * one outcome, whatever the machine does meanwhile.
+ */
+#ifndef NB_TEST_STAGED_H
+#define NB_TEST_STAGED_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <pthread.h>
+
+#include "../../../csrc/platform.h"
+
+/* Has `act` run before the n-th step (1 is the first) of this thread from
+ * now on, once.  Steps with a mutex of the core locked are counted only if
+ * while_locked; act must then lock none. */
+struct staged_act {
+    void (*act)(void *context);
+    void *context;
+    uint32_t at, steps;
+    bool while_locked, done;
+};
+
+extern _Thread_local struct staged_act staged_act;
+void staged_begin(void (*act)(void *context), void *context, uint32_t at,
+    bool while_locked);
+/* Whether it has run. */
+bool staged_end(void);
+
+void staged_step(void);
+int staged_lock(pthread_mutex_t *mutex);
+int staged_unlock(pthread_mutex_t *mutex);
+/* A wait is where the act runs, if it has not: with the mutex unlocked. */
+int staged_wait(pthread_cond_t *condition, pthread_mutex_t *mutex,
+    const struct timespec *deadline);
+
+/* Calls of the system that can be made to fail; staged_fail() counts on from
+ * there, so that the n-th of this thread fails with a number of errno (or,
+ * for functions of pthread, returns it).  times: 0 is for ever. */
+enum staged_call {
+    STAGED_NONE,
+    STAGED_SOCKET,
+    STAGED_SETSOCKOPT,
+    STAGED_BIND,
+    STAGED_POLL,
+    STAGED_RECVMSG,
+    STAGED_SENDMSG,
+    STAGED_MUTEX_INIT,
+    STAGED_CONDATTR_INIT,
+    STAGED_CONDATTR_SETCLOCK,
+    STAGED_COND_INIT,
+    STAGED_MMAP,
+    STAGED_MADVISE,
+    STAGED_MEMALIGN,
+    STAGED_MALLOC,
+    STAGED_EVENTFD,
+    STAGED_READ,
+    STAGED_WRITE,
+    STAGED_CLOCK  /* does not fail: it is `error` ms later */
+};
+
+void staged_fail(
+    enum staged_call call, uint32_t at, uint32_t times, int error);
+/* How many have failed; none will from now on. */
+uint32_t staged_failed(void);
+
+#ifndef STAGED_ITSELF
+#undef nb_load_relaxed
+#undef nb_load_acquire
+#undef nb_load
+#undef nb_store_relaxed
+#undef nb_store_release
+#undef nb_store
+#undef nb_exchange
+#undef nb_fetch_or
+#undef nb_fetch_and
+#undef nb_fetch_add
+#undef nb_fetch_sub
+#undef nb_compare_exchange
+#define nb_load(p) (staged_step(), atomic_load(p))
+#define nb_load_relaxed(p) \
+    (staged_step(), atomic_load_explicit((p), memory_order_relaxed))
+#define nb_load_acquire(p) \
+    (staged_step(), atomic_load_explicit((p), memory_order_acquire))
+#define nb_store(p, v) (staged_step(), atomic_store((p), (v)))
+#define nb_store_relaxed(p, v) \
+    (staged_step(), atomic_store_explicit((p), (v), memory_order_relaxed))
+#define nb_store_release(p, v) \
+    (staged_step(), atomic_store_explicit((p), (v), memory_order_release))
+#define nb_exchange(p, v) (staged_step(), atomic_exchange((p), (v)))
+#define nb_fetch_or(p, v) (staged_step(), atomic_fetch_or((p), (v)))
+#define nb_fetch_and(p, v) (staged_step(), atomic_fetch_and((p), (v)))
+#define nb_fetch_add(p, v) (staged_step(), atomic_fetch_add((p), (v)))
+#define nb_fetch_sub(p, v) (staged_step(), atomic_fetch_sub((p), (v)))
+#define nb_compare_exchange(p, e, v) \
+    (staged_step(), atomic_compare_exchange_strong((p), (e), (v)))
+#define pthread_mutex_lock(m) staged_lock(m)
+#define pthread_mutex_unlock(m) staged_unlock(m)
+#define pthread_cond_timedwait(c, m, t) staged_wait((c), (m), (t))
+#endif
+
+#endif
