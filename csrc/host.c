@@ -30,6 +30,11 @@ uint64_t nb_recent_ms(void)
     return read_ms(CLOCK_MONOTONIC_COARSE);
 }
 
+bool nb_mutex_init(pthread_mutex_t *mutex)
+{
+    return pthread_mutex_init(mutex, NULL) == 0;
+}
+
 bool nb_condition_init(pthread_cond_t *condition)
 {
     pthread_condattr_t attributes;

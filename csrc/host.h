@@ -39,6 +39,9 @@ static inline uint64_t nb_host_deadline(const struct nb_host *host)
     return nb_now_ms() + host->wait_timeout_ms;
 }
 
+/* False without what a mutex needs of the system, which is nothing on
+ * Linux. */
+bool nb_mutex_init(pthread_mutex_t *mutex);
 /* A condition whose waits end by nb_now_ms(); false without memory. */
 bool nb_condition_init(pthread_cond_t *condition);
 /* False once the deadline has passed: look at the predicate all the same. */

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #ifdef __linux__
-#include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #endif
@@ -33,10 +32,12 @@ struct nb_subscription {
     bool readable;  /* what is known of it */
 };
 
-void nb_events_init(struct nb_events *events, struct nb_host *host)
+bool nb_events_init(struct nb_events *events, struct nb_host *host)
 {
+    if (!nb_mutex_init(&events->lock))
+        return false;
     events->host = host;
-    pthread_mutex_init(&events->lock, NULL);
+    return true;
 }
 
 /* ---- the descriptor --------------------------------------------------- */
@@ -53,8 +54,8 @@ static void close_descriptor(int descriptor)
         close(descriptor);
 }
 
-/* An eventfd's number is 0 or 1 here: neither call can block or fall short.
- */
+/* An eventfd's number is 0 or 1 here: neither call can block, be interrupted
+ * or fall short.  It can fail: then the caller has taken the number. */
 static void set_readable(struct nb_subscription *subscription, bool readable)
 {
     uint64_t number = 1;
@@ -62,11 +63,10 @@ static void set_readable(struct nb_subscription *subscription, bool readable)
 
     if (subscription->descriptor < 0 || subscription->readable == readable)
         return;
-    do
-        done = readable
-            ? write(subscription->descriptor, &number, sizeof number)
-            : read(subscription->descriptor, &number, sizeof number);
-    while (done < 0 && errno == EINTR);
+    done = readable
+        ? write(subscription->descriptor, &number, sizeof number)
+        : read(subscription->descriptor, &number, sizeof number);
+    (void)done;
     subscription->readable = readable;
 }
 #else

@@ -22,13 +22,13 @@ ndisbridge_status nb_table_init(struct nb_table *table, struct nb_host *host,
         nb_allocate(&host->memory, LUID_MAPS * sizeof *table->luid_maps);
     if (table->luid_maps == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
-    if (!nb_condition_init(&table->completed)) {
+    if (!nb_mutex_init(&table->writer)
+        || !nb_condition_init(&table->completed)) {
         nb_deallocate(&host->memory, table->luid_maps,
             LUID_MAPS * sizeof *table->luid_maps);
         table->luid_maps = NULL;
         return NDISBRIDGE_STATUS_RESOURCES;
     }
-    pthread_mutex_init(&table->writer, NULL);
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 

@@ -19,7 +19,7 @@ ndisbridge_status nb_pool_init(
         nb_allocate(&host->memory, SPACES * sizeof *pool->spaces);
     if (pool->spaces == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
-    if (pthread_mutex_init(&pool->moving, NULL) != 0) {
+    if (!nb_mutex_init(&pool->moving)) {
         nb_deallocate(
             &host->memory, pool->spaces, SPACES * sizeof *pool->spaces);
         pool->spaces = NULL;

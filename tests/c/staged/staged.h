@@ -40,11 +40,8 @@ int staged_unlock(pthread_mutex_t *mutex);
 int staged_wait(pthread_cond_t *condition, pthread_mutex_t *mutex,
     const struct timespec *deadline);
 
-/* Calls of the system that can be made to fail; staged_fail() counts on from
- * there, so that the n-th of this thread fails with a number of errno (or,
- * for functions of pthread, returns it).  times: 0 is for ever. */
+/* Calls of the system that can be made to fail. */
 enum staged_call {
-    STAGED_NONE,
     STAGED_SOCKET,
     STAGED_SETSOCKOPT,
     STAGED_BIND,
@@ -60,15 +57,24 @@ enum staged_call {
     STAGED_MEMALIGN,
     STAGED_MALLOC,
     STAGED_EVENTFD,
-    STAGED_READ,
-    STAGED_WRITE,
-    STAGED_CLOCK  /* does not fail: it is `error` ms later */
+    STAGED_CLOCK,  /* does not fail: it is `error` s later then */
+    STAGED_CALLS
 };
 
+/* What a datagram that has been received may have suffered, for `error` of
+ * STAGED_RECVMSG. */
+enum { STAGED_TRUNCATED = 10001, STAGED_MALFORMED, STAGED_INTERRUPTED };
+
+/* The calls of this thread from the at-th on (1 is the next) fail with a
+ * number of errno (0 for poll: nothing is ready); times 0 is for ever. */
 void staged_fail(
     enum staged_call call, uint32_t at, uint32_t times, int error);
 /* How many have failed; none will from now on. */
 uint32_t staged_failed(void);
+
+/* What is sent at the at-th sendmsg() from now on goes nowhere, and is
+ * answered with a datagram; its sequence numbers are made to fit. */
+void staged_answer(uint32_t at, const void *bytes, size_t size);
 
 #ifndef STAGED_ITSELF
 #undef nb_load_relaxed
