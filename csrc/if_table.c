@@ -509,7 +509,7 @@ void nb_table_complete(
 
     /* The mark goes first: whoever sees the NET_LUID free to be registered
      * again must find the store ready for it. */
-    if (interface->confirmed && host->hooks.unconfirm != NULL
+    if (interface->confirmed
         && nb_host_enter_hook(host, &hook, true) == NDISBRIDGE_STATUS_SUCCESS) {
         host->hooks.unconfirm(host->hooks.context, &net_luid, 1);
         nb_host_leave_hook(host, &hook);
@@ -610,8 +610,9 @@ static void complete_batch(struct nb_table *table,
             net_luids[marked++] = nb_load_relaxed(&interfaces[i]->net_luid);
         interfaces[i]->confirmed = false;
     }
-    if (marked > 0 && host->hooks.unconfirm != NULL
-        && nb_host_enter_hook(host, &hook, true) == NDISBRIDGE_STATUS_SUCCESS) {
+    if (marked > 0
+        && NB_ALWAYS(nb_host_enter_hook(host, &hook, true)
+            == NDISBRIDGE_STATUS_SUCCESS)) {
         host->hooks.unconfirm(host->hooks.context, net_luids, marked);
         nb_host_leave_hook(host, &hook);
     }

@@ -495,8 +495,9 @@ static ndisbridge_status return_blocks(struct nb_pool *pool,
 
     if (count == 0 || host->hooks.return_blocks == NULL)
         return NDISBRIDGE_STATUS_SUCCESS;
+    /* Who trims has entered, and who closes is alone. */
     status = nb_host_enter_hook(host, &hook, true);
-    if (status == NDISBRIDGE_STATUS_SUCCESS) {
+    if (NB_ALWAYS(status == NDISBRIDGE_STATUS_SUCCESS)) {
         status = host->hooks.return_blocks(
             host->hooks.context, if_type, blocks, count);
         nb_host_leave_hook(host, &hook);

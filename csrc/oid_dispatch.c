@@ -181,7 +181,7 @@ static ndisbridge_status check_written(const struct nb_oid_entry *entry,
         *size = sizeof *string;
         return NDISBRIDGE_STATUS_SUCCESS;
     case NDISBRIDGE_OID_SIZE_ARRAY:
-        return entry->size == 0 || written % entry->size == 0
+        return written % entry->size == 0
             ? NDISBRIDGE_STATUS_SUCCESS
             : NDISBRIDGE_STATUS_INVALID_DATA;
     default:
@@ -381,6 +381,7 @@ ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
             return query_partly_published(table, interface, net_luid, entry,
                 dense, output, length, only_non_blocking);
         case NB_ANSWER_UNKNOWN:
+        default:
             break;
         }
     }
@@ -406,7 +407,7 @@ static bool length_allowed(const struct nb_oid_entry *entry, uint32_t length)
     case NDISBRIDGE_OID_SIZE_COUNTED_STRING:
         return length >= 2 && length <= entry->size;
     case NDISBRIDGE_OID_SIZE_ARRAY:
-        return entry->size == 0 || length % entry->size == 0;
+        return length % entry->size == 0;
     default:
         return true;
     }

@@ -756,7 +756,7 @@ static void test_fork(void)
             && ndisbridge_session_destroy(session)
                 == NDISBRIDGE_STATUS_SUCCESS;
 
-        _exit(good ? 0 : 1);
+        check_leave(good ? 0 : 1);
     }
     REQUIRE(waitpid(child, &how, 0) == child);
     CHECK(WIFEXITED(how) && WEXITSTATUS(how) == 0);

@@ -271,7 +271,7 @@ static void test_fork(void)
     child = fork();
     REQUIRE(child >= 0);
     if (child == 0)
-        _exit(in_child(session, net_luid)
+        check_leave(in_child(session, net_luid)
             + (member.calls[STORE_RETURN] != returns ? 100 : 0));
     REQUIRE(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status));
@@ -326,7 +326,7 @@ static void test_fork_beside_waiters(void)
     child = fork();
     REQUIRE(child >= 0);
     if (child == 0)
-        _exit(ndisbridge_session_destroy(session)
+        check_leave(ndisbridge_session_destroy(session)
                 == NDISBRIDGE_STATUS_SUCCESS
             ? 0
             : 1);
@@ -355,7 +355,7 @@ static ndisbridge_status fork_inside(
     *(pid_t *)context = child;
     if (child == 0 && ndisbridge_session_destroy(forking)
             != NDISBRIDGE_STATUS_INVALID_STATE)
-        _exit(1);
+        check_leave(1);
     return NDISBRIDGE_STATUS_NOT_SUPPORTED;
 }
 
@@ -373,7 +373,7 @@ static void test_fork_in_handler(void)
     (void)ndisbridge_query(forking, &number, &length, net_luid,
         NDISBRIDGE_OID_GEN_CURRENT_PACKET_FILTER);
     if (child == 0)
-        _exit(ndisbridge_session_destroy(forking)
+        check_leave(ndisbridge_session_destroy(forking)
                 == NDISBRIDGE_STATUS_SUCCESS
             ? 0
             : 2);

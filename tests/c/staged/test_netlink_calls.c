@@ -6,6 +6,7 @@
  * right to make one.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -352,6 +353,26 @@ static void test_families(void)
     CHECK_STATUS(read_all(NULL), SUCCESS);
 }
 
+/* A link made by software is not asked about there. */
+static void test_software_link(void)
+{
+    size_t at, nest;
+
+    out.size = 0;
+    at = begin_link(LOOPBACK, ARPHRD_ETHER, IFF_UP, "made");
+    nest = begin_nest(IFLA_LINKINFO);
+    text(IFLA_INFO_KIND, "dummy");
+    end_nest(nest);
+    number(IFLA_LINK_NETNSID, UINT32_MAX);
+    end_message(at);
+    put_error(0);
+    staged_answer(1, out.bytes, out.size);
+    CHECK_STATUS(
+        ndisbridge_read_linux_link(host, links, LOOPBACK, NULL), SUCCESS);
+    CHECK(strcmp(links[0].kind, "dummy") == 0);
+    CHECK_EQUAL(links[0].link_net_ns_id, INT32_MAX);
+}
+
 /* A link that nl80211 lists is a wireless one. */
 static void test_wireless(void)
 {
@@ -437,11 +458,23 @@ static void test_lost(ndisbridge_linux_monitor *monitor)
     CHECK(staged_failed() == 1 && error == EIO && count == 0);
     staged_fail(STAGED_RECVMSG, 1, 1, EIO);
     CHECK_STATUS(next(monitor, &count, 0), FAILURE);
-    /* The socket fails for good while the queue is emptied. */
-    CHECK_STATUS(set_mtu(3003), SUCCESS);
-    staged_fail(STAGED_RECVMSG, 2, 1, EIO);
+}
+
+/* The socket fails for good while the queue is emptied. */
+static void test_socket_gone(void)
+{
+    ndisbridge_linux_monitor *monitor;
+    int null = open("/dev/null", O_RDONLY);
+    uint32_t count;
+
+    CHECK_STATUS(
+        ndisbridge_open_linux_monitor(&monitor, 0, NULL), SUCCESS);
+    REQUIRE(dup2(null, ndisbridge_linux_monitor_fd(monitor)) >= 0);
+    staged_fail(STAGED_RECVMSG, 1, 1, ENOBUFS);
     CHECK_STATUS(next(monitor, &count, 0), FAILURE);
-    CHECK(staged_failed() == 1);
+    CHECK(staged_failed() == 1 && count == 0);
+    ndisbridge_close_linux_monitor(monitor);
+    close(null);
 }
 
 /* The details of a link are asked for once, by its last change. */
@@ -451,9 +484,16 @@ static void test_changes_of_one(ndisbridge_linux_monitor *monitor)
 
     CHECK_STATUS(set_mtu(4000), SUCCESS);
     CHECK_STATUS(set_mtu(4001), SUCCESS);
+    CHECK_STATUS(set_mtu(4002), SUCCESS);
+    count = 1;
+    CHECK_STATUS(ndisbridge_next_linux_changes(
+                     monitor, changes, &count, 0, NULL),
+        SUCCESS);
+    CHECK(count == 1);
+    CHECK(changes[0].link.published.information.if_mtu == 4000);
     CHECK_STATUS(next(monitor, &count, 1000), SUCCESS);
     CHECK(count == 2);
-    CHECK(changes[0].link.published.information.if_mtu == 4000);
+    CHECK(changes[0].link.published.information.if_mtu == 4001);
 }
 
 /* Only the kernel is believed. */
@@ -499,6 +539,7 @@ int main(void)
     test_request_room();
     test_families();
     test_wireless();
+    test_software_link();
     CHECK_STATUS(
         ndisbridge_open_linux_monitor(&monitor, 0, NULL), SUCCESS);
     test_waiting(monitor);
@@ -506,6 +547,7 @@ int main(void)
     test_changes_of_one(monitor);
     test_other_sender(monitor);
     ndisbridge_close_linux_monitor(monitor);
+    test_socket_gone();
     ndisbridge_close_linux_host(host);
     return check_end();
 }
