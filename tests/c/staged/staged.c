@@ -23,12 +23,12 @@ _Thread_local struct staged_act staged_act;
 static _Thread_local uint32_t locked;
 
 void staged_begin(
-    void (*act)(void *context), void *context, uint32_t at, bool while_locked)
+    void (*act)(void *context), void *context, uint32_t at, uint32_t most)
 {
     staged_act = (struct staged_act) { .act = act,
         .context = context,
         .at = at,
-        .while_locked = while_locked };
+        .locked = most };
 }
 
 bool staged_end(void)
@@ -48,7 +48,7 @@ static void act_now(void)
 
 void staged_step(void)
 {
-    if (staged_act.act == NULL || (locked > 0 && !staged_act.while_locked))
+    if (staged_act.act == NULL || locked > staged_act.locked)
         return;
     if (++staged_act.steps == staged_act.at)
         act_now();

@@ -18,18 +18,19 @@
 #include "../../../csrc/platform.h"
 
 /* Has `act` run before the n-th step (1 is the first) of this thread from
- * now on, once.  Steps with a mutex of the core locked are counted only if
- * while_locked; act must then lock none. */
+ * now on, once.  Steps with more than `locked` mutexes locked are not counted;
+ * act must then lock none of those. */
 struct staged_act {
     void (*act)(void *context);
     void *context;
     uint32_t at, steps;
-    bool while_locked, done;
+    uint32_t locked;
+    bool done;
 };
 
 extern _Thread_local struct staged_act staged_act;
 void staged_begin(void (*act)(void *context), void *context, uint32_t at,
-    bool while_locked);
+    uint32_t locked);
 /* Whether it has run. */
 bool staged_end(void);
 
