@@ -259,6 +259,7 @@ static bool lease_below(
     if (status == NDISBRIDGE_STATUS_RESOURCES
         || status == NDISBRIDGE_STATUS_IN_USE) {
         nb_store_relaxed(&space->asked_below, block);
+        /* by chance: a return by another thread during the hook */
         if (nb_transit_returned_since(&space->transit, moment))
             nb_store_relaxed(&space->asked_below, 0);
     }
@@ -314,6 +315,7 @@ static NB_NOINLINE ndisbridge_status allocate_slow(struct nb_pool *pool,
         if (found == NB_NO_INDEX)
             found = nb_bitmap_scan(&space->bitmap);
     } while (found == NB_NO_INDEX && status == NDISBRIDGE_STATUS_RESOURCES
+        /* by chance: a return by another thread during the scan */
         && (nb_transit_returned_since(&space->transit, moment)
             || !nb_bitmap_verify_unchanged(&space->bitmap, &frees)));
     nb_bitmap_verify_end(&space->bitmap);

@@ -35,11 +35,19 @@ static void close_it(void)
 
 static uint32_t odd_count, odd_block;
 
+static ndisbridge_session *odd;
+
 static ndisbridge_status odd_lease(void *context,
     ndisbridge_block_mask *leases, uint32_t *count, uint16_t if_type,
     uint32_t lowest, uint32_t highest)
 {
+    uint32_t one = 1;
+    ndisbridge_event event;
+
     (void)context, (void)if_type, (void)lowest, (void)highest;
+    CHECK_STATUS(ndisbridge_session_destroy(odd), INVALID_STATE);
+    CHECK_STATUS(
+        ndisbridge_next_events(odd, &event, &one, 1, 0), INVALID_STATE);
     memset(leases, 0, sizeof *leases);
     leases[0].block = odd_block;
     *count = odd_count;
@@ -61,8 +69,9 @@ static void test_odd_leases(void)
         .lease_blocks = odd_lease,
         .return_blocks = no_return,
     };
-    ndisbridge_session *odd = check_open(&hooks);
-    uint32_t index = 0;
+    uint32_t index = 0, any = 0;
+
+    odd = check_open(&hooks);
 
     odd_count = 0;
     CHECK_STATUS(
@@ -83,6 +92,10 @@ static void test_odd_leases(void)
     CHECK_STATUS(ndisbridge_retain(odd, 6, (uint32_t[]){ 4 << 12 }, 1, 0, 0,
                      NULL),
         SUCCESS);
+    CHECK_STATUS(kit_register(odd, &any,
+                     kit_provider(odd, kit_no_answer, NULL),
+                     kit_luid(6, (4 << 12) + 1), 0, NULL),
+        INVALID_PARAMETER);
     CHECK_STATUS(ndisbridge_release(odd, 6, (uint32_t[]){ 4 << 12 }, 1, 0,
                      0, NULL),
         SUCCESS);
@@ -296,9 +309,96 @@ static void test_refused_release(void)
     close_it();
 }
 
+/* Two lower blocks, both another's. */
+static void test_no_lower_blocks(void)
+{
+    ndisbridge_session_config config;
+    uint32_t index;
+
+    store = store_make(16);
+    store_join(&member, store, 1);
+    config = check_config(&member.hooks);
+    config.if_index_policy = NDISBRIDGE_IF_INDEX_POLICY_LOWEST;
+    store->holder[0][0] = store->holder[0][1] = 2;
+    CHECK_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
+    CHECK_STATUS(ndisbridge_allocate_if_index(session, &index), SUCCESS);
+    CHECK_EQUAL(index, 2 << 12);
+    store->holder[0][0] = store->holder[0][1] = 0;
+    close_it();
+}
+
+/* ---- without memory for a space ---------------------------------------- */
+
+static bool memory_gone;
+
+static void *allocate_while_there(void *context, size_t size)
+{
+    void *memory;
+
+    (void)context;
+    if (memory_gone && size > 4 * 1024 * 1024)
+        return NULL;
+    memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
+    return memory == NULL ? NULL : memset(memory, 0, size);
+}
+
+static void deallocate(void *context, void *memory, size_t size)
+{
+    (void)context, (void)size;
+    free(memory);
+}
+
+/* An IfType or the ifIndexes, of which another session has retained some,
+ * but whose space there is no memory for here. */
+static void test_no_space(void)
+{
+    ndisbridge_session_config config;
+    ndisbridge_session *before;
+    struct store_member owner;
+    uint32_t index, if_index, many[2];
+
+    store = store_make(16);
+    store_join(&owner, store, 2);
+    before = check_open(&owner.hooks);
+    CHECK_STATUS(
+        ndisbridge_allocate_net_luid_index(before, &index, 5), SUCCESS);
+    CHECK_STATUS(ndisbridge_allocate_if_index(before, &if_index), SUCCESS);
+    CHECK_STATUS(ndisbridge_retain(before, 5, &index, 1, if_index, 0, NULL),
+        SUCCESS);
+    CHECK_STATUS(ndisbridge_session_destroy(before), SUCCESS);
+    store_join(&member, store, 1);
+    config = check_config(&member.hooks);
+    config.allocate = allocate_while_there;
+    config.deallocate = deallocate;
+    CHECK_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
+    memory_gone = true;
+    CHECK_STATUS(
+        ndisbridge_allocate_net_luid_index(session, many, 5), RESOURCES);
+    CHECK_STATUS(ndisbridge_allocate_net_luid_indexes(session, many, 2, 5),
+        RESOURCES);
+    CHECK_STATUS(ndisbridge_allocate_if_index(session, many), RESOURCES);
+    CHECK_STATUS(
+        ndisbridge_claim_net_luid_index(session, 5, 1), RESOURCES);
+    CHECK_STATUS(ndisbridge_release(session, 5, &index, 1, if_index, 0, NULL),
+        RESOURCES);
+    /* One of the two is there. */
+    memory_gone = false;
+    CHECK_STATUS(
+        ndisbridge_allocate_net_luid_index(session, many, 5), SUCCESS);
+    memory_gone = true;
+    CHECK_STATUS(ndisbridge_release(session, 5, &index, 1, if_index, 0, NULL),
+        RESOURCES);
+    memory_gone = false;
+    CHECK_STATUS(ndisbridge_release(session, 5, &index, 1, if_index, 0, NULL),
+        SUCCESS);
+    close_it();
+}
+
 int main(void)
 {
     (void)check_begin("lease_hooks");
+    test_no_lower_blocks();
+    test_no_space();
     test_odd_leases();
     test_no_confirm();
     test_confirmed();

@@ -388,6 +388,54 @@ static void test_fork_in_handler(void)
     CHECK_STATUS(ndisbridge_session_destroy(forking), SUCCESS);
 }
 
+/* A child that was inside an interface that is closing leaves it: no hook of
+ * the parent's store is called. */
+static void test_fork_beside_closing(void)
+{
+    struct block_store *store = store_make(16);
+    struct store_member member;
+    struct nb_interface *interface;
+    ndisbridge_session *session;
+    ndisbridge_net_luid net_luid;
+    uint32_t index, if_index = 0, calls;
+    int status = -1;
+    pid_t child;
+
+    store_join(&member, store, 1);
+    session = check_open(&member.hooks);
+    CHECK_STATUS(
+        ndisbridge_allocate_net_luid_index(session, &index, 6), SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_retain(session, 6, &index, 1, 0, 0, NULL), SUCCESS);
+    net_luid = kit_luid(6, index);
+    CHECK_STATUS(kit_register(session, &if_index,
+                     kit_provider(session, kit_no_answer, NULL), net_luid, 0,
+                     NULL),
+        SUCCESS);
+    interface = nb_table_find(&session->table, net_luid);
+    REQUIRE(nb_interface_enter(interface, net_luid));
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 0), TIMEOUT);
+    calls = member.calls[STORE_UNCONFIRM];
+    fflush(stdout);
+    child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        nb_interface_leave(&session->table, interface);
+        check_leave(member.calls[STORE_UNCONFIRM] == calls
+                && ndisbridge_session_destroy(session)
+                    == NDISBRIDGE_STATUS_SUCCESS
+            ? 0
+            : 1);
+    }
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    nb_interface_leave(&session->table, interface);
+    CHECK_EQUAL(member.calls[STORE_UNCONFIRM], calls + 1);
+    CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+    store_free(store);
+}
+
 /* Two sessions in one thread: the hook of one may use the other. */
 static void test_two_sessions(void)
 {
@@ -421,5 +469,6 @@ int main(void)
     test_fork();
     test_fork_beside_waiters();
     test_fork_in_handler();
+    test_fork_beside_closing();
     return check_end();
 }

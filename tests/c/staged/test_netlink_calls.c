@@ -356,8 +356,22 @@ static void test_families(void)
 /* A link made by software is not asked about there. */
 static void test_software_link(void)
 {
-    size_t at, nest;
+    size_t at, nest, data;
 
+    out.size = 0;
+    at = begin_link(LOOPBACK, ARPHRD_ETHER, IFF_UP, "relay");
+    nest = begin_nest(IFLA_LINKINFO);
+    text(IFLA_INFO_KIND, "amt");
+    data = begin_nest(IFLA_INFO_DATA);
+    number(4, 9);  /* IFLA_AMT_LINK */
+    end_nest(data);
+    end_nest(nest);
+    end_message(at);
+    put_error(0);
+    staged_answer(1, out.bytes, out.size);
+    CHECK_STATUS(
+        ndisbridge_read_linux_link(host, links, LOOPBACK, NULL), SUCCESS);
+    CHECK_EQUAL(links[0].lower_if_index, 9);
     out.size = 0;
     at = begin_link(LOOPBACK, ARPHRD_ETHER, IFF_UP, "made");
     nest = begin_nest(IFLA_LINKINFO);

@@ -112,6 +112,15 @@ static void replace(void *context)
         NDISBRIDGE_STATUS_IN_USE, CLOSED);
 }
 
+static void replace_elsewhere(void *context)
+{
+    uint32_t any = 0;
+
+    deregister(context);
+    ONE_OF(kit_register(session, &any, provider, second, 0, NULL), OK,
+        CLOSED);
+}
+
 static void publish_up(void *context)
 {
     (void)context;
@@ -185,10 +194,11 @@ static void test_interfaces(void)
 {
     static void (*const doing[])(void) = { query, set, read_rows, look_up,
         replace_facts, publish_down };
-    static void (*const acts[])(void *) = { deregister, replace, publish_up };
+    static void (*const acts[])(void *) = { deregister, replace,
+        replace_elsewhere, publish_up };
 
     for (size_t i = 0; i < 6; i++)
-        for (size_t j = 0; j < 3; j++)
+        for (size_t j = 0; j < 4; j++)
             /* Who publishes waits for who writes, who is stopped here. */
             if (i < 4 || acts[j] != publish_up)
                 at_every_step(publish_down, doing[i], acts[j], 0, 100);
@@ -306,13 +316,18 @@ static void test_waits_of_closing(void)
 {
     struct nb_interface *interface;
 
+    struct nb_frame frame = { .session = &frame };
+
     open_session();
+    /* A handler of another session may close this one. */
+    nb_this_thread.frames = &frame;
     nb_store(&session->closer, 1);
     CHECK_STATUS(ndisbridge_session_close(session, 0), TIMEOUT);
     staged_begin(become_free, NULL, 8, 0);
     REQUIRE(nb_host_enter(&session->host, false) == OK);
     CHECK_STATUS(ndisbridge_session_close(session, 20), TIMEOUT);
     CHECK(staged_end());
+    nb_this_thread.frames = NULL;
     nb_host_leave(&session->host);
     interface = nb_table_find(&session->table, net_luid);
     REQUIRE(nb_interface_enter(interface, net_luid));
@@ -358,6 +373,28 @@ static void subscribe(void)
         seen += events[i].kind == NDISBRIDGE_EVENT_INITIAL
             || events[i].kind == NDISBRIDGE_EVENT_ADD;
     CHECK(seen >= ndisbridge_interface_count(session));
+}
+
+static uint32_t after_link;
+
+static void publish_after_link(void *context)
+{
+    if (nb_load(&session->events.subscribers) == 0 || after_link-- > 0)
+        staged_begin(publish_after_link, context, 1, 1);
+    else
+        publish_up(context);
+}
+
+/* What is published while the table is walked is told once. */
+static void test_publish_in_walk(void)
+{
+    for (uint32_t n = 0; n < 60; n++) {
+        open_session();
+        after_link = n;
+        staged_begin(publish_after_link, NULL, 1, 1);
+        subscribe();
+        close_session();
+    }
 }
 
 static void subscribe_and_fill(void)
@@ -419,6 +456,7 @@ static void fetch_beside(void)
 static void test_events(void)
 {
     at_every_step(no_setup, subscribe, publish_up, 1, 200);
+    test_publish_in_walk();
     at_every_step(no_setup, subscribe, register_many, 0, 200);
     at_every_step(subscribe_and_fill, fetch, unsubscribe, 0, 200);
     at_every_step(subscribe_and_fill, fetch_beside, end_of_others, 0, 200);
@@ -543,7 +581,8 @@ static void free_taken(void *context)
 /* Whatever is taken or pinned while a block is given back stays. */
 static void test_unlease(void)
 {
-    static const uint64_t none[NB_BLOCK_WORDS];
+    /* The fourth word is all retained. */
+    static const uint64_t none[NB_BLOCK_WORDS] = { 0, 0, 0, UINT64_MAX };
     static void (*const acts[])(void *) = { take_one, take_last, pin };
 
     for (size_t i = 0; i < 3; i++)

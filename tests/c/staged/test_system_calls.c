@@ -108,6 +108,25 @@ static void test_descriptor(void)
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
 }
 
+/* One that is asked for after the end is readable: there is no more. */
+static void test_descriptor_of_closed(void)
+{
+    ndisbridge_session *session;
+    ndisbridge_subscription subscription;
+    int32_t descriptor = -1;
+    uint64_t number;
+
+    CHECK_STATUS(ndisbridge_session_create(&session, NULL), SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_subscribe(session, &subscription, 4, 0), SUCCESS);
+    CHECK_STATUS(ndisbridge_session_close(session, 0), SUCCESS);
+    CHECK_STATUS(ndisbridge_get_subscription_descriptor(
+                     session, &descriptor, subscription),
+        SUCCESS);
+    CHECK(read(descriptor, &number, sizeof number) == sizeof number);
+    CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+}
+
 int main(void)
 {
     (void)check_begin("system_calls");
@@ -119,5 +138,6 @@ int main(void)
     test_every_one(STAGED_MADVISE, "madvise");
     test_every_one(STAGED_MEMALIGN, "posix_memalign");
     test_descriptor();
+    test_descriptor_of_closed();
     return check_end();
 }
