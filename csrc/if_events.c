@@ -244,8 +244,12 @@ static bool has_seen(
         else
             high = middle;
     }
+    /* by chance: one that is closing, so that it was not walked, tells what
+     * somebody has published who was inside of it before */
     return slot->sequence != 0 && low < initial->interfaces
+        /* by chance: the same, with a lower ifIndex than another */
         && initial->slots[low].event.net_luid == slot->event.net_luid
+        /* by chance: it was published after it was walked */
         && slot->sequence <= initial->slots[low].sequence;
 }
 

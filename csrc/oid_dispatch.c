@@ -294,7 +294,7 @@ static bool fits_scratch(const struct nb_oid_entry *entry)
 {
     return entry != NULL && entry->size_rule != NDISBRIDGE_OID_SIZE_VARIABLE
         && entry->size_rule != NDISBRIDGE_OID_SIZE_ARRAY
-        && entry->size <= sizeof(union nb_value);
+        && NB_ALWAYS(entry->size <= sizeof(union nb_value));
 }
 
 bool nb_dispatch_in_place(uint32_t oid)

@@ -76,6 +76,7 @@ static void test_odd_leases(void)
     odd_count = 0;
     CHECK_STATUS(
         ndisbridge_allocate_net_luid_index(odd, &index, 6), RESOURCES);
+    CHECK_STATUS(ndisbridge_claim_net_luid_index(odd, 6, 5), IN_USE);
     odd_count = 1;
     odd_block = NDISBRIDGE_BLOCK_COUNT;
     CHECK_STATUS(
@@ -238,6 +239,9 @@ static void test_endless_trips(void)
                      session, many, 3 * NDISBRIDGE_BLOCK_SIZE, 6),
         SUCCESS);
     space = nb_pool_peek(&session->pool, 6);
+    CHECK_STATUS(ndisbridge_free_net_luid_index(session, 6, many[0]), SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_try_allocate_net_luid_index(session, &index, 6), SUCCESS);
     while (ndisbridge_try_allocate_net_luid_index(session, &index, 6)
         == NDISBRIDGE_STATUS_SUCCESS)
         continue;

@@ -112,6 +112,19 @@ int main(void)
         CHECK_STATUS(
             ndisbridge_get_if_entry(session, &row, net_luid, 0), SUCCESS);
         CHECK_EQUAL(row.tunnel_type, i == 0 ? 11 : 0);
+        /* What is published is not asked for. */
+        memset(&values, 0, sizeof values);
+        values.information.if_oper_status = 1;
+        values.admin_status = NDISBRIDGE_NET_IF_ADMIN_STATUS_UP;
+        CHECK_STATUS(publish(i == 0 ? NDISBRIDGE_PUBLISH_INFORMATION
+                                    : NDISBRIDGE_PUBLISH_ADMIN_STATUS
+                                 | NDISBRIDGE_PUBLISH_ALIAS),
+            SUCCESS);
+        CHECK_STATUS(
+            ndisbridge_get_if_entry(session, &row, net_luid, 0), SUCCESS);
+        CHECK_EQUAL(row.admin_status,
+            i == 0 ? NDISBRIDGE_NET_IF_ADMIN_STATUS_DOWN
+                   : NDISBRIDGE_NET_IF_ADMIN_STATUS_UP);
     }
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
     return check_end();

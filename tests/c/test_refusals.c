@@ -225,6 +225,15 @@ static void test_facts(void)
     FACT(connection_type, 4);
     FACT(if_connector_present, 2);
     FACT(interface_guid, (ndisbridge_guid){ 0 });
+    /* What is not there may be anywhere. */
+    facts = good;
+    facts.fixed.phys_address_length = 0;
+    facts.fixed.phys_address_offset = 0;
+    facts.fixed.friendly_name_length = 0;
+    facts.fixed.friendly_name_offset = 0;
+    CHECK_STATUS(ndisbridge_replace_interface_information(
+                     session, net_luid, &facts.fixed, sizeof facts),
+        SUCCESS);
 }
 
 static void test_stack(void)

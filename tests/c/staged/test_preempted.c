@@ -317,8 +317,12 @@ static void test_waits_of_closing(void)
     struct nb_interface *interface;
 
     struct nb_frame frame = { .session = &frame };
+    ndisbridge_subscription wait;
+    ndisbridge_event event;
+    uint32_t one = 1;
 
     open_session();
+    CHECK_STATUS(ndisbridge_subscribe(session, &wait, 4, 0), SUCCESS);
     /* A handler of another session may close this one. */
     nb_this_thread.frames = &frame;
     nb_store(&session->closer, 1);
@@ -332,6 +336,13 @@ static void test_waits_of_closing(void)
     interface = nb_table_find(&session->table, net_luid);
     REQUIRE(nb_interface_enter(interface, net_luid));
     CHECK_STATUS(ndisbridge_session_close(session, 0), TIMEOUT);
+    /* Who is in no handler may wait for events while it closes. */
+    while (ndisbridge_next_events(session, &event, &one, wait, 0)
+        == NDISBRIDGE_STATUS_SUCCESS)
+        one = 1;
+    one = 1;
+    CHECK_STATUS(
+        ndisbridge_next_events(session, &event, &one, wait, 0), TIMEOUT);
     nb_interface_leave(&session->table, interface);
     CHECK_STATUS(ndisbridge_session_close(session, 0), SUCCESS);
     CHECK_STATUS(ndisbridge_session_close(session, 0), INVALID_STATE);
@@ -491,8 +502,16 @@ static void register_retained(void *context)
         OK, NDISBRIDGE_STATUS_IN_USE, CLOSED);  /* inside the hook */
 }
 
+static void release_other(void *context)
+{
+    (void)context;
+    ONE_OF(ndisbridge_release(session, 6, spare + 1, 1, 0, 0, NULL), OK,
+        CLOSED, NDISBRIDGE_STATUS_IN_USE);
+}
+
 static void test_releases(void)
 {
+    at_every_step(retain_both, release_both, release_other, 0, 150);
     at_every_step(retain_both, release_both, register_retained, 0, 150);
     at_every_step(retain_both, release_both, close_now, 0, 150);
 }
