@@ -492,6 +492,7 @@ void nb_table_end_release(struct nb_table *table, struct nb_release *release)
 {
     struct nb_release **at = &table->releases;
 
+    /* by chance: another release has begun after this, and goes on */
     while (*at != release)
         at = &(*at)->next;
     *at = release->next;

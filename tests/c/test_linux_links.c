@@ -530,6 +530,23 @@ static void test_details(void)
     end_message(at);
     CHECK(feed_details(nb_take_family, &families) == NB_DUMP_MORE);
     CHECK(families.ethtool == 0);
+    at = begin_generic(NL80211_CMD_NEW_INTERFACE);
+    number(NL80211_ATTR_IFINDEX, 99);  /* made since */
+    end_message(at);
+    CHECK(feed_details(nb_take_wireless, &list) == NB_DUMP_MORE);
+    for (int i = 0; i < 3; i++) {
+        static const uint8_t commands[] = { NL80211_CMD_NEW_INTERFACE,
+            ETHTOOL_MSG_LINKMODES_GET_REPLY, CTRL_CMD_NEWFAMILY };
+
+        at = begin_generic(commands[i]);
+        put("\2\0\0\0", 4);  /* an attribute shorter than its header */
+        end_message(at);
+        CHECK(feed_details(i == 0 ? nb_take_wireless
+                      : i == 1    ? nb_take_link_modes
+                                  : nb_take_family,
+                  i == 2 ? (void *)&families : (void *)&list)
+            == NB_DUMP_FAILED);
+    }
     at = begin_message(0x20, 0, SEQUENCE);  /* shorter than its header */
     put("\4", 1);
     end_message(at);

@@ -476,6 +476,9 @@ static void test_events(void)
 
 /* ---- a release, and who registers what it gives up --------------------- */
 
+/* Of the same IfType, in another block. */
+static const uint32_t elsewhere = NDISBRIDGE_BLOCK_SIZE + 3;
+
 static void retain_both(void)
 {
     uint32_t any = 0;
@@ -483,6 +486,10 @@ static void retain_both(void)
     CHECK_STATUS(ndisbridge_allocate_if_index(session, &any), SUCCESS);
     CHECK_STATUS(
         ndisbridge_retain(session, 6, spare, 2, any, 0, NULL), SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_claim_net_luid_index(session, 6, elsewhere), SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_retain(session, 6, &elsewhere, 1, 0, 0, NULL), SUCCESS);
     if_index = any;
 }
 
@@ -509,8 +516,23 @@ static void release_other(void *context)
         CLOSED, NDISBRIDGE_STATUS_IN_USE);
 }
 
+static void release_elsewhere(void *context)
+{
+    uint32_t any = 0;
+
+    (void)context;
+    ONE_OF(kit_register(session, &any, provider, kit_luid(6, elsewhere), 0,
+               NULL),
+        OK, CLOSED);
+    if (any != 0)
+        ONE_OF(ndisbridge_deregister_interface(session, any, 0), OK);
+    ONE_OF(ndisbridge_release(session, 6, &elsewhere, 1, 0, 0, NULL), OK,
+        CLOSED);
+}
+
 static void test_releases(void)
 {
+    at_every_step(retain_both, release_both, release_elsewhere, 0, 150);
     at_every_step(retain_both, release_both, release_other, 0, 150);
     at_every_step(retain_both, release_both, register_retained, 0, 150);
     at_every_step(retain_both, release_both, close_now, 0, 150);
