@@ -634,6 +634,7 @@ ndisbridge_status nb_table_close(struct nb_table *table, uint32_t timeout_ms)
 
         pthread_mutex_lock(&table->writer);
         interface = nb_table_find_if_index(table, if_index);
+        /* by chance: one that began to deregister it before has ended */
         if (interface != NULL)
             before = nb_fetch_or(&interface->rundown, NB_RUNDOWN_CLOSED);
         pthread_mutex_unlock(&table->writer);

@@ -241,7 +241,8 @@ bool nb_take_link(void *context, const struct nb_netlink_message *message)
             return false;
     if (step == NB_NETLINK_MALFORMED || link->name[0] == '\0'
         || link->if_index == 0 || link->if_index > NDISBRIDGE_IF_INDEX_MAX
-        || NB_NEVER(list->count == UINT32_MAX))
+        /* not reached: there are half as many ifIndexes */
+        || list->count == UINT32_MAX)
         return false;
     nb_link_publish_state(link, &reading.state);
     link->lower_if_index = lower_if_index_of(&reading);
