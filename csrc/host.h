@@ -41,7 +41,7 @@ static inline uint32_t nb_host_life(const struct nb_host *host)
  * threads that are not here, and cannot be destroyed. */
 static inline bool nb_host_forked(const struct nb_host *host)
 {
-    return host->life != NULL && nb_host_life(host) == NB_LIFE_FORKED;
+    return nb_host_life(host) == NB_LIFE_FORKED;
 }
 
 /* Begins a call that closing must wait for; pair every SUCCESS with

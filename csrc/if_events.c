@@ -26,10 +26,12 @@ struct nb_subscription {
     bool readable;  /* what is known of it */
 };
 
-void nb_events_init(struct nb_events *events, struct nb_host *host)
+bool nb_events_init(struct nb_events *events, struct nb_host *host)
 {
+    if (!nb_mutex_init(&events->lock))
+        return false;
     events->host = host;
-    pthread_mutex_init(&events->lock, NULL);
+    return true;
 }
 
 static void set_readable(struct nb_subscription *subscription, bool readable)
@@ -199,8 +201,12 @@ static bool has_seen(
         else
             high = middle;
     }
+    /* by chance: one that is closing, so that it was not walked, tells what
+     * somebody has published who was inside of it before */
     return slot->sequence != 0 && low < initial->interfaces
+        /* by chance: the same, with a lower ifIndex than another */
         && initial->slots[low].event.net_luid == slot->event.net_luid
+        /* by chance: it was published after it was walked */
         && slot->sequence <= initial->slots[low].sequence;
 }
 

@@ -57,7 +57,8 @@ struct nb_events {
     bool closed;
 };
 
-void nb_events_init(struct nb_events *events, struct nb_host *host);
+/* False without a mutex. */
+bool nb_events_init(struct nb_events *events, struct nb_host *host);
 void nb_events_destroy(struct nb_events *events);
 
 /* Whether anybody would be told.  Sequentially consistent: see above. */

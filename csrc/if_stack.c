@@ -257,7 +257,8 @@ static bool is_filter(struct nb_table *table, uint32_t if_index)
     struct nb_interface *interface =
         nb_table_find_if_index(table, if_index);
 
-    return interface != NULL
+    /* The caller has found it, under `writer`. */
+    return NB_ALWAYS(interface != NULL)
         && (interface->flags & NDISBRIDGE_NIIF_FILTER_INTERFACE);
 }
 

@@ -22,13 +22,13 @@ ndisbridge_status nb_table_init(struct nb_table *table, struct nb_host *host,
         nb_allocate(&host->memory, LUID_MAPS * sizeof *table->luid_maps);
     if (table->luid_maps == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
-    if (!nb_condition_init(&table->completed)) {
+    if (!nb_mutex_init(&table->writer)
+        || !nb_condition_init(&table->completed)) {
         nb_deallocate(&host->memory, table->luid_maps,
             LUID_MAPS * sizeof *table->luid_maps);
         table->luid_maps = NULL;
         return NDISBRIDGE_STATUS_RESOURCES;
     }
-    pthread_mutex_init(&table->writer, NULL);
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
@@ -492,6 +492,7 @@ void nb_table_end_release(struct nb_table *table, struct nb_release *release)
 {
     struct nb_release **at = &table->releases;
 
+    /* by chance: another release has begun after this, and goes on */
     while (*at != release)
         at = &(*at)->next;
     *at = release->next;
@@ -509,7 +510,7 @@ void nb_table_complete(
 
     /* The mark goes first: whoever sees the NET_LUID free to be registered
      * again must find the store ready for it. */
-    if (interface->confirmed && host->hooks.unconfirm != NULL
+    if (interface->confirmed
         && nb_host_enter_hook(host, &hook, true) == NDISBRIDGE_STATUS_SUCCESS) {
         host->hooks.unconfirm(host->hooks.context, &net_luid, 1);
         nb_host_leave_hook(host, &hook);
@@ -610,8 +611,9 @@ static void complete_batch(struct nb_table *table,
             net_luids[marked++] = nb_load_relaxed(&interfaces[i]->net_luid);
         interfaces[i]->confirmed = false;
     }
-    if (marked > 0 && host->hooks.unconfirm != NULL
-        && nb_host_enter_hook(host, &hook, true) == NDISBRIDGE_STATUS_SUCCESS) {
+    if (marked > 0
+        && NB_ALWAYS(nb_host_enter_hook(host, &hook, true)
+            == NDISBRIDGE_STATUS_SUCCESS)) {
         host->hooks.unconfirm(host->hooks.context, net_luids, marked);
         nb_host_leave_hook(host, &hook);
     }
@@ -632,6 +634,7 @@ ndisbridge_status nb_table_close(struct nb_table *table, uint32_t timeout_ms)
 
         pthread_mutex_lock(&table->writer);
         interface = nb_table_find_if_index(table, if_index);
+        /* by chance: one that began to deregister it before has ended */
         if (interface != NULL)
             before = nb_fetch_or(&interface->rundown, NB_RUNDOWN_CLOSED);
         pthread_mutex_unlock(&table->writer);

@@ -263,11 +263,10 @@ static uint32_t read_composite(struct nb_interface *interface,
         value->link_speed.xmit_link_speed = information.xmit_link_speed;
         value->link_speed.rcv_link_speed = information.rcv_link_speed;
         return sizeof value->link_speed;
-    case NB_FIELD_LINK_STATE:
+    default:  /* NB_FIELD_LINK_STATE: there is no other */
+        NB_ASSERT(1, field == NB_FIELD_LINK_STATE);
         link_state_from(&value->link_state, &information);
         return sizeof value->link_state;
-    default:
-        return 0;
     }
 }
 

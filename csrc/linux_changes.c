@@ -46,7 +46,7 @@ static enum nb_netlink_step take_new(
 
     if (!is_whole(message))
         return NB_NETLINK_END;
-    if (!nb_take_link(&list, message) || list.count != 1)
+    if (!nb_take_link(&list, message))
         return NB_NETLINK_MALFORMED;
     change->kind = NDISBRIDGE_LINUX_CHANGE_LINK;
     return NB_NETLINK_GOT;

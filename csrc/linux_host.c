@@ -13,7 +13,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "host.h"
 #include "linux_settings.h"
+
+_Static_assert(sizeof(struct ifinfomsg) + sizeof(struct nlattr)
+            + sizeof(((struct nb_link_setting *)0)->value)
+        <= sizeof(((struct nb_request *)0)->body),
+    "every setting fits into a request");
 
 /* A dump of rtnetlink is consistent if no link came or went meanwhile. */
 #define MAX_ATTEMPTS 10
@@ -64,7 +70,7 @@ ndisbridge_status ndisbridge_open_linux_host(
         return NDISBRIDGE_STATUS_INVALID_PARAMETER;
     *host = NULL;
     opened = malloc(sizeof *opened);
-    if (opened == NULL || pthread_mutex_init(&opened->lock, NULL) != 0) {
+    if (opened == NULL || !nb_mutex_init(&opened->lock)) {
         free(opened);
         return failure(ENOMEM, error_number);
     }
@@ -171,7 +177,7 @@ ndisbridge_status ndisbridge_set_linux_link(ndisbridge_linux_host *host,
     struct nb_dump dump = { .take = take_nothing };
     struct nb_request request;
     ndisbridge_status status;
-    int32_t error = 0;
+    int32_t error;
 
     if (host == NULL || (input == NULL && length > 0) || if_index == 0
         || if_index > NDISBRIDGE_IF_INDEX_MAX)
@@ -184,13 +190,11 @@ ndisbridge_status ndisbridge_set_linux_link(ndisbridge_linux_host *host,
     nb_request_begin(
         &request, RTM_SETLINK, NLM_F_ACK, &header, sizeof header);
     if (setting.attribute != 0)
-        error = nb_request_add(
+        (void)nb_request_add(
             &request, setting.attribute, setting.value, setting.size);
-    if (error == 0) {
-        pthread_mutex_lock(&host->lock);
-        error = nb_socket_request(&host->route, &request, &dump);
-        pthread_mutex_unlock(&host->lock);
-    }
+    pthread_mutex_lock(&host->lock);
+    error = nb_socket_request(&host->route, &request, &dump);
+    pthread_mutex_unlock(&host->lock);
     return error == 0 ? NDISBRIDGE_STATUS_SUCCESS
                       : failure(error, error_number);
 }

@@ -205,6 +205,7 @@ static uint32_t lower_if_index_of(const struct reading *reading)
         lower = reading->data_links[3];
         break;
     case NB_LOWER_DATA_4:
+    default:
         lower = reading->data_links[4];
         break;
     }
@@ -240,6 +241,7 @@ bool nb_take_link(void *context, const struct nb_netlink_message *message)
             return false;
     if (step == NB_NETLINK_MALFORMED || link->name[0] == '\0'
         || link->if_index == 0 || link->if_index > NDISBRIDGE_IF_INDEX_MAX
+        /* not reached: there are half as many ifIndexes */
         || list->count == UINT32_MAX)
         return false;
     nb_link_publish_state(link, &reading.state);

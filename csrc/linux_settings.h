@@ -13,14 +13,14 @@ struct nb_link_setting {
     uint32_t flags, change;  /* of struct ifinfomsg */
     uint16_t attribute;  /* IFLA_*; 0: none */
     size_t size;
-    uint8_t value[4 * NDISBRIDGE_MAX_STRING_SIZE];
+    uint8_t value[3 * NDISBRIDGE_MAX_STRING_SIZE];
 };
 
 /* NOT_SUPPORTED: not one that a link can be set by. */
 ndisbridge_status nb_link_setting_of(struct nb_link_setting *setting,
     uint32_t oid, const void *input, uint32_t length);
 
-/* UTF-16 to UTF-8, which has at most twice as many bytes; how many, or
+/* UTF-16 to UTF-8, which has at most three bytes a unit; how many, or
  * SIZE_MAX if it is not UTF-16 or has a NUL. */
 size_t nb_utf16_to_utf8(uint8_t *utf8, const uint16_t *units, size_t count);
 

@@ -19,7 +19,7 @@ ndisbridge_status nb_pool_init(
         nb_allocate(&host->memory, SPACES * sizeof *pool->spaces);
     if (pool->spaces == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
-    if (pthread_mutex_init(&pool->moving, NULL) != 0) {
+    if (!nb_mutex_init(&pool->moving)) {
         nb_deallocate(
             &host->memory, pool->spaces, SPACES * sizeof *pool->spaces);
         pool->spaces = NULL;
@@ -259,6 +259,7 @@ static bool lease_below(
     if (status == NDISBRIDGE_STATUS_RESOURCES
         || status == NDISBRIDGE_STATUS_IN_USE) {
         nb_store_relaxed(&space->asked_below, block);
+        /* by chance: a return by another thread during the hook */
         if (nb_transit_returned_since(&space->transit, moment))
             nb_store_relaxed(&space->asked_below, 0);
     }
@@ -314,6 +315,7 @@ static NB_NOINLINE ndisbridge_status allocate_slow(struct nb_pool *pool,
         if (found == NB_NO_INDEX)
             found = nb_bitmap_scan(&space->bitmap);
     } while (found == NB_NO_INDEX && status == NDISBRIDGE_STATUS_RESOURCES
+        /* by chance: a return by another thread during the scan */
         && (nb_transit_returned_since(&space->transit, moment)
             || !nb_bitmap_verify_unchanged(&space->bitmap, &frees)));
     nb_bitmap_verify_end(&space->bitmap);
@@ -495,8 +497,9 @@ static ndisbridge_status return_blocks(struct nb_pool *pool,
 
     if (count == 0 || host->hooks.return_blocks == NULL)
         return NDISBRIDGE_STATUS_SUCCESS;
+    /* Who trims has entered, and who closes is alone. */
     status = nb_host_enter_hook(host, &hook, true);
-    if (status == NDISBRIDGE_STATUS_SUCCESS) {
+    if (NB_ALWAYS(status == NDISBRIDGE_STATUS_SUCCESS)) {
         status = host->hooks.return_blocks(
             host->hooks.context, if_type, blocks, count);
         nb_host_leave_hook(host, &hook);

@@ -181,7 +181,7 @@ static ndisbridge_status check_written(const struct nb_oid_entry *entry,
         *size = sizeof *string;
         return NDISBRIDGE_STATUS_SUCCESS;
     case NDISBRIDGE_OID_SIZE_ARRAY:
-        return entry->size == 0 || written % entry->size == 0
+        return written % entry->size == 0
             ? NDISBRIDGE_STATUS_SUCCESS
             : NDISBRIDGE_STATUS_INVALID_DATA;
     default:
@@ -294,7 +294,7 @@ static bool fits_scratch(const struct nb_oid_entry *entry)
 {
     return entry != NULL && entry->size_rule != NDISBRIDGE_OID_SIZE_VARIABLE
         && entry->size_rule != NDISBRIDGE_OID_SIZE_ARRAY
-        && entry->size <= sizeof(union nb_value);
+        && NB_ALWAYS(entry->size <= sizeof(union nb_value));
 }
 
 bool nb_dispatch_in_place(uint32_t oid)
@@ -460,7 +460,7 @@ static bool length_allowed(const struct nb_oid_entry *entry, uint32_t length)
     case NDISBRIDGE_OID_SIZE_COUNTED_STRING:
         return length >= 2 && length <= entry->size;
     case NDISBRIDGE_OID_SIZE_ARRAY:
-        return entry->size == 0 || length % entry->size == 0;
+        return length % entry->size == 0;
     default:
         return true;
     }

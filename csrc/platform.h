@@ -41,6 +41,24 @@ _Static_assert(ATOMIC_POINTER_LOCK_FREE == 2, "pointers must be lock-free");
 #define NB_ASSERT(level, condition) ((void)0)
 #endif
 
+/* What an invariant rules out and is answered all the same, so that a
+ * mistake stays small; a test in which it comes about aborts.  Where
+ * branches are counted it is none. */
+#if defined(NB_COVERAGE)
+static inline void nb_must(bool condition)
+{
+    NB_ASSERT(1, condition);
+}
+#define NB_ALWAYS(condition) (nb_must(condition), true)
+#define NB_NEVER(condition) (nb_must(!(condition)), false)
+#elif NB_ASSERT_LEVEL > 0
+#define NB_ALWAYS(condition) ((condition) || (assert(!#condition), false))
+#define NB_NEVER(condition) ((condition) && (assert(!#condition), true))
+#else
+#define NB_ALWAYS(condition) NB_LIKELY(condition)
+#define NB_NEVER(condition) NB_UNLIKELY(condition)
+#endif
+
 /* ---- atomics ---------------------------------------------------------- */
 
 typedef _Atomic(uint64_t) nb_atomic_u64;

@@ -72,8 +72,13 @@ static ndisbridge_status fill_session(
     if (host->life == NULL)
         return NDISBRIDGE_STATUS_RESOURCES;
     nb_store(host->life, NB_LIFE_CLOSED);  /* until it is made */
-    pthread_mutex_init(&session->providers_lock, NULL);
-    nb_events_init(&session->events, host);
+    if (!nb_mutex_init(&session->providers_lock)) {
+        nb_free_life(host->life);
+        host->life = NULL;
+        return NDISBRIDGE_STATUS_RESOURCES;
+    }
+    if (!nb_events_init(&session->events, host))
+        return NDISBRIDGE_STATUS_RESOURCES;
     status = nb_pool_init(&session->pool, host, first != 0 ? first : 1);
     if (status == NDISBRIDGE_STATUS_SUCCESS)
         status = nb_table_init(

@@ -156,8 +156,9 @@ static void give_back(struct batch *batch, uint32_t i)
     if (item->progress == HOLDS_NET_LUID)
         nb_pool_unhold_one(&batch->session->pool, if_type_of(net_luid),
             index_of(net_luid));
-    if (item->progress == NEEDS_CONFIRM && host->hooks.unconfirm != NULL
-        && nb_host_enter_hook(host, &hook, true) == NDISBRIDGE_STATUS_SUCCESS) {
+    if (item->progress == NEEDS_CONFIRM
+        && NB_ALWAYS(nb_host_enter_hook(host, &hook, true)
+            == NDISBRIDGE_STATUS_SUCCESS)) {
         host->hooks.unconfirm(host->hooks.context, &net_luid, 1);
         nb_host_leave_hook(host, &hook);
     }

@@ -37,6 +37,13 @@ uint64_t nb_now_ms(void);
 /* The same as of the last tick, which may be some ms ago, for less. */
 uint64_t nb_recent_ms(void);
 
+/* False without what a mutex needs of the system, which is nothing on
+ * Linux. */
+static inline bool nb_mutex_init(pthread_mutex_t *mutex)
+{
+    return pthread_mutex_init(mutex, NULL) == 0;
+}
+
 /* A condition whose waits end by nb_now_ms(); false without memory. */
 bool nb_condition_init(pthread_cond_t *condition);
 /* False once the deadline has passed: look at the predicate all the same. */

@@ -151,17 +151,16 @@ void nb_descriptor_close(int descriptor)
     close(descriptor);
 }
 
-/* An eventfd's number is 0 or 1 here: neither call can block or fall short.
- */
+/* An eventfd's number is 0 or 1 here: neither call can block, be interrupted
+ * or fall short.  It can fail: then the caller has taken the number. */
 void nb_descriptor_set(int descriptor, bool readable)
 {
     uint64_t number = 1;
     ssize_t done;
 
-    do
-        done = readable ? write(descriptor, &number, sizeof number)
-                        : read(descriptor, &number, sizeof number);
-    while (done < 0 && errno == EINTR);
+    done = readable ? write(descriptor, &number, sizeof number)
+                    : read(descriptor, &number, sizeof number);
+    (void)done;
 }
 
 #else

@@ -8,8 +8,10 @@ bool nb_transit_init(struct nb_transit *transit)
 {
     if (!nb_condition_init(&transit->ended))
         return false;
-    pthread_mutex_init(&transit->lock, NULL);
-    return true;
+    if (nb_mutex_init(&transit->lock))
+        return true;
+    pthread_cond_destroy(&transit->ended);
+    return false;
 }
 
 void nb_transit_destroy(struct nb_transit *transit)

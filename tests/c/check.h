@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -139,6 +140,20 @@ static inline uint64_t check_begin(const char *name)
     printf("%s, seed %llu\n", name, (unsigned long long)seed);
     fflush(stdout);
     return seed;
+}
+
+#ifdef NB_COVERAGE
+extern void __gcov_dump(void);
+#endif
+
+/* Ends a child of fork(): without what atexit() has, but with what it has
+ * covered. */
+static inline _Noreturn void check_leave(int code)
+{
+#ifdef NB_COVERAGE
+    __gcov_dump();
+#endif
+    _exit(code);
 }
 
 static inline int check_end(void)

@@ -18,6 +18,8 @@ int main(void)
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "session.h"
+
 #include "block_store.h"
 #include "events_kit.h"
 
@@ -84,7 +86,7 @@ static void test_fork(void)
     child = fork();
     REQUIRE(child >= 0);
     if (child == 0)
-        _exit(in_child(session, net_luid)
+        check_leave(in_child(session, net_luid)
             + (member.calls[STORE_RETURN] != returns ? 100 : 0));
     REQUIRE(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status));
@@ -139,7 +141,7 @@ static void test_fork_beside_waiters(void)
     child = fork();
     REQUIRE(child >= 0);
     if (child == 0)
-        _exit(ndisbridge_session_destroy(session)
+        check_leave(ndisbridge_session_destroy(session)
                 == NDISBRIDGE_STATUS_SUCCESS
             ? 0
             : 1);
@@ -168,7 +170,7 @@ static ndisbridge_status fork_inside(
     *(pid_t *)context = child;
     if (child == 0 && ndisbridge_session_destroy(forking)
             != NDISBRIDGE_STATUS_INVALID_STATE)
-        _exit(1);
+        check_leave(1);
     return NDISBRIDGE_STATUS_NOT_SUPPORTED;
 }
 
@@ -186,7 +188,7 @@ static void test_fork_in_handler(void)
     (void)ndisbridge_query(forking, &number, &length, net_luid,
         NDISBRIDGE_OID_GEN_CURRENT_PACKET_FILTER);
     if (child == 0)
-        _exit(ndisbridge_session_destroy(forking)
+        check_leave(ndisbridge_session_destroy(forking)
                 == NDISBRIDGE_STATUS_SUCCESS
             ? 0
             : 2);
@@ -224,13 +226,61 @@ static void test_fork_beside_events(void)
             && ndisbridge_session_destroy(session)
                 == NDISBRIDGE_STATUS_SUCCESS;
 
-        _exit(good ? 0 : 1);
+        check_leave(good ? 0 : 1);
     }
     REQUIRE(waitpid(child, &how, 0) == child);
     CHECK(WIFEXITED(how) && WEXITSTATUS(how) == 0);
     ndisbridge_unsubscribe(session, made);
     pthread_join(waiter.thread, NULL);
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+}
+
+/* A child that was inside an interface that is closing leaves it: no hook of
+ * the parent's store is called. */
+static void test_fork_beside_closing(void)
+{
+    struct block_store *store = store_make(16);
+    struct store_member member;
+    struct nb_interface *interface;
+    ndisbridge_session *session;
+    ndisbridge_net_luid net_luid;
+    uint32_t index, if_index = 0, calls;
+    int status = -1;
+    pid_t child;
+
+    store_join(&member, store, 1);
+    session = check_open(&member.hooks);
+    CHECK_STATUS(
+        ndisbridge_allocate_net_luid_index(session, &index, 6), SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_retain(session, 6, &index, 1, 0, 0, NULL), SUCCESS);
+    net_luid = kit_luid(6, index);
+    CHECK_STATUS(kit_register(session, &if_index,
+                     kit_provider(session, kit_no_answer, NULL), net_luid, 0,
+                     NULL),
+        SUCCESS);
+    interface = nb_table_find(&session->table, net_luid);
+    REQUIRE(nb_interface_enter(interface, net_luid));
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 0), TIMEOUT);
+    calls = member.calls[STORE_UNCONFIRM];
+    fflush(stdout);
+    child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        nb_interface_leave(&session->table, interface);
+        check_leave(member.calls[STORE_UNCONFIRM] == calls
+                && ndisbridge_session_destroy(session)
+                    == NDISBRIDGE_STATUS_SUCCESS
+            ? 0
+            : 1);
+    }
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    nb_interface_leave(&session->table, interface);
+    CHECK_EQUAL(member.calls[STORE_UNCONFIRM], calls + 1);
+    CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
+    store_free(store);
 }
 
 int main(void)
@@ -244,6 +294,7 @@ int main(void)
     test_fork_beside_waiters();
     test_fork_in_handler();
     test_fork_beside_events();
+    test_fork_beside_closing();
     return check_end();
 }
 

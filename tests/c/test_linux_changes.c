@@ -251,6 +251,8 @@ static void test_flags(void)
     CHECK(setting.flags == IFF_PROMISC && setting.change == IFF_PROMISC);
     CHECK(nb_link_setting_of(&setting, promiscuous, "\0", 1) == 0);
     CHECK(setting.flags == 0 && setting.change == IFF_PROMISC);
+    CHECK(nb_link_setting_of(&setting, promiscuous, "\0", 2)
+        == NDISBRIDGE_STATUS_INVALID_LENGTH);
     CHECK(nb_link_setting_of(&setting, NDISBRIDGE_OID_GEN_LINK_SPEED, "", 0)
         == NDISBRIDGE_STATUS_NOT_SUPPORTED);
 }
@@ -269,12 +271,14 @@ static ndisbridge_status set_alias(struct nb_link_setting *setting,
 static void test_attributes(void)
 {
     static const uint16_t text[] = { 'B', 0xFC, 0x20AC, 0xD83D, 0xDE00 };
-    static const uint16_t high[] = { 0xD83D }, low[] = { 'a', 0xDE00 },
+    static const uint16_t high[] = { 0xD83D }, twice[] = { 0xD83D, 'a' },
+                          beyond[] = { 0xD83D, 0xE000 }, low[] = { 'a', 0xDE00 },
                           nul[] = { 'a', 0 };
     static uint16_t longest[NDISBRIDGE_MAX_STRING_SIZE];
     struct nb_link_setting setting;
     uint32_t mtu = 9000;
-    uint8_t truncated[] = { 4, 0, 'a', 0 };
+    uint8_t truncated[] = { 4, 0, 'a', 0 }, odd[] = { 1, 0, 'a', 0 };
+    uint8_t too_long[2 + 2 * NDISBRIDGE_MAX_STRING_SIZE + 2] = { 2, 2 };
 
     CHECK(nb_link_setting_of(&setting, NDISBRIDGE_OID_GEN_MAXIMUM_FRAME_SIZE,
               &mtu, 4)
@@ -288,6 +292,10 @@ static void test_attributes(void)
     CHECK(set_alias(&setting, text, 0) == 0 && setting.size == 0);
     CHECK(set_alias(&setting, high, 1)
         == NDISBRIDGE_STATUS_INVALID_PARAMETER);
+    CHECK(set_alias(&setting, twice, 2)
+        == NDISBRIDGE_STATUS_INVALID_PARAMETER);
+    CHECK(set_alias(&setting, beyond, 2)
+        == NDISBRIDGE_STATUS_INVALID_PARAMETER);
     CHECK(
         set_alias(&setting, low, 2) == NDISBRIDGE_STATUS_INVALID_PARAMETER);
     CHECK(
@@ -296,6 +304,13 @@ static void test_attributes(void)
         longest[i] = 0xFFFD;
     CHECK(set_alias(&setting, longest, NDISBRIDGE_MAX_STRING_SIZE) == 0);
     CHECK(setting.size == 3 * NDISBRIDGE_MAX_STRING_SIZE);
+    too_long[0] = (uint8_t)(2 * NDISBRIDGE_MAX_STRING_SIZE + 2);
+    too_long[1] = (uint8_t)((2 * NDISBRIDGE_MAX_STRING_SIZE + 2) >> 8);
+    CHECK(nb_link_setting_of(&setting, NDISBRIDGE_OID_GEN_ALIAS, too_long,
+              sizeof too_long)
+        == NDISBRIDGE_STATUS_INVALID_LENGTH);
+    CHECK(nb_link_setting_of(&setting, NDISBRIDGE_OID_GEN_ALIAS, odd, 4)
+        == NDISBRIDGE_STATUS_INVALID_LENGTH);
     CHECK(nb_link_setting_of(
               &setting, NDISBRIDGE_OID_GEN_ALIAS, truncated, 4)
         == NDISBRIDGE_STATUS_INVALID_LENGTH);

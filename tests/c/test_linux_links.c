@@ -424,6 +424,7 @@ static void test_alias(void)
         { "\xF4\x90\x80\x80", 4, { 0xFFFD, 0xFFFD, 0xFFFD, 0xFFFD } },
         { "\xE2\x82", 1, { 0xFFFD } },  /* cut off */
         { "\xE2\x82z", 2, { 0xFFFD, 'z' } },
+        { "\xE2\x82\xC0", 2, { 0xFFFD, 0xFFFD } },
         { "\xF0\x9F\x98", 1, { 0xFFFD } },
     };
     ndisbridge_if_counted_string string;
@@ -523,10 +524,63 @@ static void test_details(void)
     }
     CHECK(feed_details(nb_take_family, &families) == NB_DUMP_MORE);
     CHECK(families.ethtool == 0x20 && families.nl80211 == 0x21);
+    at = begin_generic(CTRL_CMD_NEWFAMILY);
+    text(CTRL_ATTR_FAMILY_NAME, "ethtool");
+    attribute(CTRL_ATTR_FAMILY_ID, "", 1);
+    end_message(at);
+    CHECK(feed_details(nb_take_family, &families) == NB_DUMP_MORE);
+    CHECK(families.ethtool == 0);
+    at = begin_generic(NL80211_CMD_NEW_INTERFACE);
+    number(NL80211_ATTR_IFINDEX, 99);  /* made since */
+    end_message(at);
+    CHECK(feed_details(nb_take_wireless, &list) == NB_DUMP_MORE);
+    for (int i = 0; i < 3; i++) {
+        static const uint8_t commands[] = { NL80211_CMD_NEW_INTERFACE,
+            ETHTOOL_MSG_LINKMODES_GET_REPLY, CTRL_CMD_NEWFAMILY };
+
+        at = begin_generic(commands[i]);
+        put("\2\0\0\0", 4);  /* an attribute shorter than its header */
+        end_message(at);
+        CHECK(feed_details(i == 0 ? nb_take_wireless
+                      : i == 1    ? nb_take_link_modes
+                                  : nb_take_family,
+                  i == 2 ? (void *)&families : (void *)&list)
+            == NB_DUMP_FAILED);
+    }
     at = begin_message(0x20, 0, SEQUENCE);  /* shorter than its header */
     put("\4", 1);
     end_message(at);
     CHECK(feed_details(nb_take_link_modes, &list) == NB_DUMP_MORE);
+}
+
+/* Every number of ARPHRD, with and without hardware behind it: an IfType and
+ * media are found, and the same ones again. */
+static void test_every_arphrd(void)
+{
+    for (uint32_t arphrd = 0; arphrd <= UINT16_MAX; arphrd++) {
+        ndisbridge_linux_link link = { .arphrd = (uint16_t)arphrd,
+            .permanent_address = { .length = 6 } };
+
+        nb_classify_link(&link, false);
+        CHECK(link.if_type != 0 && link.connector_present);
+        if (arphrd == ARPHRD_FDDI)
+            CHECK(link.media_type == NDISBRIDGE_MEDIUM_FDDI);
+        if (arphrd == ARPHRD_IEEE1394)
+            CHECK(link.physical_medium_type
+                == NDISBRIDGE_PHYSICAL_MEDIUM_1394);
+        link.permanent_address.length = 0;
+        nb_classify_link(&link, false);
+        CHECK(link.physical_medium_type
+            == NDISBRIDGE_PHYSICAL_MEDIUM_UNSPECIFIED);
+    }
+    {
+        ndisbridge_linux_link link = { .kind = "wwan",
+            .parent_device = "usb1" };
+
+        nb_classify_link(&link, false);
+        CHECK(link.physical_medium_type
+            == NDISBRIDGE_PHYSICAL_MEDIUM_WIRELESS_WAN);
+    }
 }
 
 /* What can be said of any bytes at all: no read outside them, and records
@@ -629,6 +683,7 @@ int main(void)
     test_types();
     test_alias();
     test_details();
+    test_every_arphrd();
     test_mutations(seed);
     test_this_host();
     return check_end();

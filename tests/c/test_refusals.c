@@ -127,6 +127,8 @@ static void test_retained(void)
     REFUSED(ndisbridge_retain_net_luids(session, NULL, 1, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(session, &net_luid, 0, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(session, &net_luid, 1, 2, NULL));
+    REFUSED(ndisbridge_retain_net_luids(
+        session, &net_luid, 0x1000000, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(session, wrong, 1, 0, NULL));
     REFUSED(ndisbridge_retain_net_luids(session, wrong + 1, 1, 0, NULL));
 }
@@ -142,6 +144,9 @@ static void test_providers(void)
     REFUSED(ndisbridge_register_provider(session, &made, NULL, 0, NULL, 0));
     REFUSED(ndisbridge_register_provider(session, &made, &good, 0, NULL, 1));
     good.reserved1 = &made;
+    REFUSED(ndisbridge_register_provider(session, &made, &good, 0, NULL, 0));
+    good.reserved1 = NULL;
+    good.reserved2 = &made;
     REFUSED(ndisbridge_register_provider(session, &made, &good, 0, NULL, 0));
     REFUSED(ndisbridge_deregister_provider(NULL, provider));
     REFUSED(ndisbridge_deregister_provider(session, 12345));
@@ -194,6 +199,43 @@ static void test_interfaces(void)
     BINDING(session, indexes, luids, indexes + 1, NULL);
 }
 
+/* Facts that point outside of themselves, or say what cannot be. */
+static void test_facts(void)
+{
+    const struct kit_information good = kit_information(0);
+    struct kit_information facts;
+
+#define FACT(member, value) \
+    facts = good; \
+    facts.fixed.member = (value); \
+    REFUSED(ndisbridge_replace_interface_information( \
+        session, net_luid, &facts.fixed, sizeof facts))
+    FACT(phys_address_offset, 4);
+    FACT(phys_address_offset, sizeof facts + 1);
+    FACT(phys_address_offset, sizeof facts - 5);
+    FACT(phys_address_length, 33);
+    FACT(permanent_phys_address_offset, 4);
+    FACT(friendly_name_length, 9);
+    FACT(friendly_name_length, 2 * NDISBRIDGE_MAX_STRING_SIZE + 2);
+    FACT(friendly_name_offset, 4);
+    FACT(access_type, 0);
+    FACT(access_type, 5);
+    FACT(direction_type, 3);
+    FACT(connection_type, 0);
+    FACT(connection_type, 4);
+    FACT(if_connector_present, 2);
+    FACT(interface_guid, (ndisbridge_guid){ 0 });
+    /* What is not there may be anywhere. */
+    facts = good;
+    facts.fixed.phys_address_length = 0;
+    facts.fixed.phys_address_offset = 0;
+    facts.fixed.friendly_name_length = 0;
+    facts.fixed.friendly_name_offset = 0;
+    CHECK_STATUS(ndisbridge_replace_interface_information(
+                     session, net_luid, &facts.fixed, sizeof facts),
+        SUCCESS);
+}
+
 static void test_stack(void)
 {
     ndisbridge_mib_ifstack_row row;
@@ -208,6 +250,14 @@ static void test_stack(void)
     REFUSED(
         ndisbridge_get_inverted_if_stack_table(session, &inverted, NULL));
     REFUSED(ndisbridge_get_inverted_if_stack_table(session, NULL, &count));
+    REFUSED(ndisbridge_get_if_stack_table(session, NULL, &count));
+    count = 0;
+    CHECK_STATUS(
+        ndisbridge_get_if_stack_table(session, NULL, &count), SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_get_inverted_if_stack_table(session, NULL, &count),
+        SUCCESS);
+    count = 1;
 }
 
 static void test_requests(void)
@@ -243,6 +293,11 @@ static void test_requests(void)
         REFUSED(query(NULL, output, &length, net_luid, oid));
         REFUSED(query(session, output, NULL, net_luid, oid));
         REFUSED(query(session, NULL, &length, net_luid, oid));
+        length = 0;
+        CHECK_STATUS(query(session, NULL, &length, net_luid,
+                         NDISBRIDGE_OID_GEN_PHYSICAL_MEDIUM),
+            BUFFER_TOO_SHORT);
+        length = 8;
     }
 #define QUERY_MANY(s, o, st, l) \
     REFUSED(ndisbridge_query_many(s, o, 8, NULL, st, l, 1, oid))
@@ -251,6 +306,14 @@ static void test_requests(void)
     QUERY_MANY(session, output, &status, NULL);
     REFUSED(ndisbridge_query_many(
         session, output, 8, NULL, NULL, &net_luid, 1, oid));
+    length = 77;
+    REFUSED(ndisbridge_query_many(
+        session, output, 8, &length, &status, NULL, 1, oid));
+    CHECK_EQUAL(length, 0);
+    length = 77;
+    REFUSED(ndisbridge_query_many(
+        NULL, output, 8, &length, &status, &net_luid, 0, oid));
+    CHECK_EQUAL(length, 77);
     REFUSED(ndisbridge_set(NULL, net_luid, oid, output, 8));
     REFUSED(ndisbridge_set(session, net_luid, oid, NULL, 8));
     REFUSED(ndisbridge_get_if_table(NULL, &row, &count, 0));
@@ -273,6 +336,10 @@ static void test_events(void)
     REFUSED(ndisbridge_get_subscription_descriptor(session, NULL, 1));
     REFUSED(ndisbridge_unsubscribe(NULL, 1));
     REFUSED(ndisbridge_post_identity_event(NULL, net_luid, 0, 1, 0));
+    /* Nobody listens. */
+    CHECK_STATUS(ndisbridge_post_identity_event(session, net_luid, 0,
+                     NDISBRIDGE_IDENTITY_CREATED, 0),
+        SUCCESS);
     REFUSED(ndisbridge_get_if_table_last_change(NULL, &when));
     REFUSED(ndisbridge_get_if_table_last_change(session, NULL));
     REFUSED(ndisbridge_get_if_stack_last_change(NULL, &when));
@@ -394,6 +461,7 @@ int main(void)
     test_retained();
     test_providers();
     test_interfaces();
+    test_facts();
     test_stack();
     test_requests();
     test_events();

@@ -39,6 +39,12 @@ static void test_configurations(void)
     hooks.header.revision = 1;
     REFUSED((bad.hooks = &hooks, hooks.lease_blocks = store_lease),
         INVALID_PARAMETER);
+    hooks.lease_blocks = NULL;
+    REFUSED((bad.hooks = &hooks, hooks.retain = store_retain),
+        INVALID_PARAMETER);
+    hooks.retain = NULL;
+    REFUSED((bad.hooks = &hooks, hooks.confirm = store_confirm),
+        INVALID_PARAMETER);
 #undef REFUSED
     CHECK_STATUS(ndisbridge_session_create(NULL, &good), INVALID_PARAMETER);
     CHECK_STATUS(ndisbridge_session_create(&session, NULL), SUCCESS);
