@@ -119,12 +119,14 @@ bench: build $(VENV)/.bench
 	    echo "Goals, growth and memory: 8 minutes"; \
 	    $(BIN)/python benchmarks/report.py --groups $(VENV)/bench.json; fi
 
-# MODEL_PREEMPTIONS, MODEL_LIMIT and MODEL_RANDOM for other sizes.
+# MODEL_PREEMPTIONS, MODEL_LIMIT and MODEL_RANDOM for other sizes;
+# PROVE="-k core" for a part.
+PROVEN := $(addprefix tests/test_,schedules.py c.py fuzz.py coverage.py)
 prove: export MODEL_PREEMPTIONS ?= 3
 prove: export MODEL_LIMIT ?= 2000000
 prove: export MODEL_RANDOM ?= 200000
 prove: build $(VENV)/.tools
-	@$(BIN)/python -m pytest tests/test_schedules.py tests/test_c.py -rP
+	@$(BIN)/python -m pytest -rP $(PROVEN) $(PROVE)
 
 # SOAK="--only power-cut --hours 2 --seed 7" for less.
 soak: build

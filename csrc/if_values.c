@@ -277,8 +277,6 @@ enum nb_answer nb_values_answer(struct nb_interface *interface,
     uint32_t field = entry->field, member = field - NB_FIELD_OPER_STATUS;
     uint64_t sequence, published;
 
-    if (field == NB_FIELD_NONE)
-        return NB_ANSWER_UNKNOWN;
     if (member < NB_MEMBER_COUNT) {
         *size = nb_members[member].size;
         return nb_values_read_member(interface, net_luid, member,

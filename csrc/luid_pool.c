@@ -68,6 +68,7 @@ static NB_NOINLINE struct nb_space *make_space(
     nb_store_relaxed(&space->next_lease, 1);
     nb_store_relaxed(&space->cursor, space->first);
     /* Publishes the space: pairs with the acquire in nb_pool_peek(). */
+    /* by chance: another thread makes it at the same moment */
     if (nb_compare_exchange(&pool->spaces[if_type], &there, space))
         return space;
     free_space(pool, space);
@@ -424,6 +425,7 @@ ndisbridge_status nb_pool_claim(
                     &space->transit, nb_host_deadline(pool->host)))
                 return NDISBRIDGE_STATUS_TIMEOUT;
             if (leased || nb_bitmap_is_leased(&space->bitmap, block)
+                /* by chance: a return by another thread during the hook */
                 || nb_transit_returned_since(&space->transit, moment))
                 continue;
         }

@@ -1049,6 +1049,66 @@ static void test_many(ndisbridge_provider provider)
             SUCCESS);
 }
 
+/* A batch answers what single queries do, whatever is between what it can
+ * read in its loop: interfaces that publish nothing, of other IfTypes, or
+ * that are not there; small or too large for a cache. */
+static void test_many_mixed(ndisbridge_provider provider)
+{
+    enum { KINDS = 6, MANY = 3001, WIDEST = 16 };
+    static ndisbridge_net_luid luids[MANY];
+    static ndisbridge_status statuses[MANY];
+    static uint32_t lengths[MANY];
+    static uint8_t answers[MANY * WIDEST];
+    static const uint32_t strides[] = { 2, 4, WIDEST };
+    ndisbridge_published values = { .fields = 16 };
+    ndisbridge_net_luid kinds[KINDS];
+    uint32_t if_indexes[3], index;
+
+    kinds[0] = kit_interface(session, &if_indexes[0], provider, 0, &script);
+    kinds[1] = kit_interface(session, &if_indexes[1], provider, 0, &script);
+    CHECK_STATUS(
+        ndisbridge_allocate_net_luid_index(session, &index, 71), SUCCESS);
+    kinds[2] = kit_luid(71, index);
+    if_indexes[2] = 0;
+    CHECK_STATUS(kit_register(session, &if_indexes[2], provider, kinds[2], 0,
+                     &script),
+        SUCCESS);
+    kinds[3] = kit_luid(6, 4095);
+    kinds[4] = kit_luid(99, 1);
+    kinds[5] = kinds[0] | 1;  /* reserved bits */
+    values.information.if_mtu = 1500;
+    CHECK_STATUS(ndisbridge_publish(session, kinds[0], &values), SUCCESS);
+    values.information.if_mtu = 1600;
+    CHECK_STATUS(ndisbridge_publish(session, kinds[2], &values), SUCCESS);
+    answer(4, 4, NDISBRIDGE_STATUS_SUCCESS);
+    for (uint32_t i = 0; i < MANY; i++)
+        luids[i] = kinds[i % 97 < KINDS ? i % 97 : i % 2 * 2];
+    for (uint32_t round = 0; round < 12; round++) {
+        uint32_t stride = strides[round % 3];
+        uint32_t count = round < 6 ? 500 : MANY;
+        bool all = true;
+
+        ndisbridge_query_many(session, answers, stride,
+            round % 2 ? lengths : NULL, statuses, luids, count,
+            NDISBRIDGE_OID_GEN_MAXIMUM_FRAME_SIZE);
+        for (uint32_t i = 0; i < count; i++) {
+            uint8_t alone[WIDEST] = { 0 };
+            uint32_t length = stride;
+            ndisbridge_status status = ndisbridge_query(session, alone,
+                &length, luids[i], NDISBRIDGE_OID_GEN_MAXIMUM_FRAME_SIZE);
+
+            all &= status == statuses[i]
+                && (round % 2 == 0 || length == lengths[i])
+                && memcmp(alone, answers + (size_t)i * stride, stride) == 0;
+        }
+        CHECK(all);
+    }
+    for (uint32_t i = 0; i < 3; i++)
+        CHECK_STATUS(
+            ndisbridge_deregister_interface(session, if_indexes[i], 0),
+            SUCCESS);
+}
+
 /* Answers that are written in place are aligned; a batch of which nothing is
  * tried says so for each. */
 static void test_many_arguments(void)
@@ -1316,6 +1376,7 @@ int main(void)
     test_facts();
     test_addresses(provider);
     test_many(provider);
+    test_many_mixed(provider);
     test_many_arguments();
     test_changing_table(provider);
     test_partly_published(provider);

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""Every branch of the core is taken by its tests, or says why not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_branch_is_taken(need: Callable[[str], str]) -> None:
+    need("gcc")
+    need("gcov")
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "coverage_c.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
