@@ -337,19 +337,9 @@ static bool memory_gone;
 
 static void *allocate_while_there(void *context, size_t size)
 {
-    void *memory;
-
-    (void)context;
     if (memory_gone && size > 4 * 1024 * 1024)
         return NULL;
-    memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
-    return memory == NULL ? NULL : memset(memory, 0, size);
-}
-
-static void deallocate(void *context, void *memory, size_t size)
-{
-    (void)context, (void)size;
-    free(memory);
+    return nb_system_allocate(context, size);
 }
 
 /* An IfType or the ifIndexes, of which another session has retained some,
@@ -373,7 +363,7 @@ static void test_no_space(void)
     store_join(&member, store, 1);
     config = check_config(&member.hooks);
     config.allocate = allocate_while_there;
-    config.deallocate = deallocate;
+    config.deallocate = nb_system_deallocate;
     CHECK_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
     memory_gone = true;
     CHECK_STATUS(
