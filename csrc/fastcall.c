@@ -9,9 +9,12 @@
  * handler, and the exceptions that such calls leave behind for the thread
  * that asked.
  *
- * Limited API of 3.10, where METH_FASTCALL came in.  No other file includes
- * Python.h.
+ * Limited API of 3.10, where METH_FASTCALL came in; all of the API where there
+ * is no GIL.  "With the GIL held" means attached to the interpreter there, and
+ * excludes nobody.  No other file includes Python.h.
  */
+/* It says whether there is a GIL; without one there is no limited API. */
+#include <pyconfig.h>
 #ifndef Py_GIL_DISABLED
 #define Py_LIMITED_API 0x030A0000
 #endif
