@@ -9,9 +9,12 @@
  * handler, and the exceptions that such calls leave behind for the thread
  * that asked.
  *
- * Limited API of 3.10, where METH_FASTCALL came in.  No other file includes
- * Python.h.
+ * Limited API of 3.10, where METH_FASTCALL came in; all of the API where there
+ * is no GIL.  "With the GIL held" means attached to the interpreter there, and
+ * excludes nobody.  No other file includes Python.h.
  */
+/* It says whether there is a GIL; without one there is no limited API. */
+#include <pyconfig.h>
 #ifndef Py_GIL_DISABLED
 #define Py_LIMITED_API 0x030A0000
 #endif
@@ -601,7 +604,7 @@ typedef struct {
     PyObject *query;  /* callable(context, oid) or None */
     PyObject *set;  /* callable(context, oid, value) or None */
     PyObject *oids;  /* {oid: callable(context, oid)} */
-    PyObject *context;  /* what the user gets */
+    PyObject *context;  /* what the user gets; like all above, for ever */
     PyObject *encode;  /* callable(oid, value) -> bytes */
     PyObject *decode;  /* callable(oid, bytes) -> value */
     /* A driver in C, where nothing in Python stands above it: routed_query()
@@ -678,28 +681,6 @@ static PyObject *context_address(PyObject *self, void *unused)
     return PyLong_FromVoidPtr(self);
 }
 
-static PyObject *context_get_context(PyObject *self, void *unused)
-{
-    PyObject *context = ((HandlerContext *)self)->context;
-
-    (void)unused;
-    Py_INCREF(context);
-    return context;
-}
-
-static int context_set_context(PyObject *self, PyObject *value, void *unused)
-{
-    PyObject *before = ((HandlerContext *)self)->context;
-
-    (void)unused;
-    if (value == NULL)
-        value = Py_None;
-    Py_INCREF(value);
-    ((HandlerContext *)self)->context = value;
-    Py_XDECREF(before);
-    return 0;
-}
-
 static PyObject *context_set_native(PyObject *object, PyObject *args)
 {
     HandlerContext *self = (HandlerContext *)object;
@@ -750,8 +731,6 @@ static PyGetSetDef context_members[] = {
     { "direct", context_get_direct, context_set_direct,
         "Whether ROUTED_QUERY calls the native function, without Python.",
         NULL },
-    { "context", context_get_context, context_set_context,
-        "What the handlers get as their first argument.", NULL },
     { NULL, NULL, NULL, NULL, NULL }
 };
 
@@ -891,6 +870,7 @@ static ndisbridge_status call_query(HandlerContext *self, uint32_t object_id,
 
     if (oid == NULL)
         return park_current();
+    /* Borrowed: nobody changes what is here, not even the provider. */
     handler = PyDict_GetItemWithError(self->oids, oid);
     if (handler == NULL)
         handler = self->query;

@@ -36,7 +36,6 @@ class IndexSpace:
 
 @final
 class HandlerContext:
-    context: Any
     direct: bool
     def __new__(
         cls,

@@ -110,8 +110,12 @@ class IdentityThread:
     def post(self, change: StoreChange) -> None:
         """On its thread."""
         # Beside it one that is about to end may post.
-        token = next(self._tokens)
-        self.changes[token] = change
+        # Without the GIL a counter may say one number twice.
+        while (
+            self.changes.setdefault(token := next(self._tokens), change)
+            is not change
+        ):
+            pass
         # Older ones have been fetched, or lost.
         self.changes.pop(token - self._room, None)
         _native_events.post_identity_event(

@@ -70,11 +70,14 @@ OPAQUE = {
     "ndisbridge_linux_monitor",
 }
 
-# Types are realised now, under the import lock: threads never race to do it.
+# Types, functions and constants are realised now, under the import lock:
+# threads never race to do it.
 for _name in ffi.list_types()[0]:
     _type = ffi.typeof(_name)
     if _type.kind == "struct" and _name not in OPAQUE:
         ffi.sizeof(_type)
+for _name in dir(lib):
+    getattr(lib, _name)
 
 
 def raise_left() -> None:
@@ -624,7 +627,8 @@ class Core:
         self._session = out[0]
         address = int(ffi.cast("uintptr_t", out[0]))
         self.fast = _fastcall.SessionCore(address, _RaiseStatus(handle))
-        self._closings: list[int] = []  # what closing was answered
+        # What closing was answered: to each who asked, one list.
+        self._closings: list[list[int]] = []
         self._rooms: dict[str, int] = {}  # rows of each table, last time
 
     @property
@@ -634,14 +638,17 @@ class Core:
     @property
     def closed(self) -> bool:
         """Whether it is known to be closed."""
-        return not _NOT_CLOSED.issuperset(self._closings)
+        return any(
+            not _NOT_CLOSED.issuperset(each) for each in self._closings.copy()
+        )
 
     def close(self, timeout_ms: int) -> bool:
         """False if it was closed, or if a handler or a hook asks."""
         _fastcall.take_parked()
         # An interrupt that comes while C waits is raised when it returns:
         # after the answer is in the list, for no bytecode runs before.
-        answers = self._closings
+        answers: list[int] = []
+        self._closings.append(answers)
         answers.extend(
             map(lib.ndisbridge_session_close, (self._session,), (timeout_ms,))
         )

@@ -183,8 +183,11 @@ def initialize(
     for name in ("permanent_mac_address", "current_mac_address"):
         setattr(told, name, attributes[name].ljust(32, b"\0"))
     context = ffi.new("void **", ffi.cast("void *", driver_context))
-    handle = next(_handles)
-    _indicators[handle] = indicate
+    # Without the GIL a counter may say one number twice.
+    while _indicators.setdefault(handle := next(_handles), indicate) is not (
+        indicate
+    ):
+        pass
     try:
         _check(
             ffi.cast("ndisbridge_miniport_initialize", address)(

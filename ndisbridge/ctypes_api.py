@@ -114,6 +114,15 @@ CONSTANTS: dict[str, int] = {
 FUNCTIONS: tuple[str, ...] = tuple(
     name for name in dir(lib) if name.startswith("ndisbridge_")
 )
+#: Result and arguments of each.  Made at import, once: threads that made the
+#: same type at the same time would have two of it.
+PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
+    name: (
+        _convert(ffi.typeof(getattr(lib, name)).result),
+        [_convert(each) for each in ffi.typeof(getattr(lib, name)).args],
+    )
+    for name in FUNCTIONS
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -132,11 +141,10 @@ def load(path: str | None = None) -> ctypes.CDLL:
         path: The library; the package's own by default.
     """
     library = ctypes.CDLL(path or get_library())
-    for name in FUNCTIONS:
-        c_type = ffi.typeof(getattr(lib, name))
+    for name, (result, arguments) in PROTOTYPES.items():
         function = getattr(library, name)
-        function.restype = _convert(c_type.result)
-        function.argtypes = [_convert(each) for each in c_type.args]
+        function.restype = result
+        function.argtypes = arguments
     return library
 
 

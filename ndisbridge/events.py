@@ -325,10 +325,11 @@ class EventStream(Closing, Iterator[Event], AsyncIterator[Event]):
                 self._ready.extend(
                     [_decoded(each, self._changes) for each in found or ()]
                 )
-            if self._ready and not self._closed:
+            # close() may empty it at any moment.
+            with contextlib.suppress(IndexError):
                 event = self._ready.popleft()
                 self._missed += event.missed
-                return event
+                return None if self._closed else event
         if found is None:
             self._end()
         return None

@@ -53,7 +53,9 @@ from .structures import (
 if TYPE_CHECKING:
     from ._fastcall import IndexSpace
 
-_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+#: Sessions that are open.  No WeakSet: one that another thread changes
+#: cannot be gone through.
+_sessions: set[weakref.ref[Session]] = set()
 #: What handlers may still be using of sessions that were dropped unclosed.
 _leaked: dict[_native.Core, tuple[Store, object]] = {}
 
@@ -253,7 +255,8 @@ class Session(Closing):
                 self._store: Store = open_store(store)
             else:
                 self._store = store
-            _sessions.add(self)
+            self._reference = weakref.ref(self, _sessions.discard)
+            _sessions.add(self._reference)
         try:
             self._core = _native.Core(
                 self._store,
@@ -364,7 +367,7 @@ class Session(Closing):
                 self._store.close()
             finally:
                 # Not before: a child that is forked meanwhile must know it.
-                _sessions.discard(self)
+                _sessions.discard(self._reference)
 
     def __del__(self) -> None:
         if self._closed or os.getpid() != self._pid:
@@ -411,8 +414,9 @@ class Session(Closing):
         space = self._spaces.get(if_type)
         if space is None:
             _check_if_type(if_type)
-            space = self._core.index_space(if_type)
-            self._spaces[if_type] = space
+            space = self._spaces.setdefault(
+                if_type, self._core.index_space(if_type)
+            )
         return space
 
     def allocate_net_luid_index(self, if_type: int) -> int:
@@ -1077,15 +1081,21 @@ class _Registering:
                 )
 
 
+def _open_sessions() -> list[Session]:
+    return [
+        session for each in _sessions.copy() if (session := each()) is not None
+    ]
+
+
 def _at_exit() -> None:
     # All begin to close before one is waited for, and all have one deadline.
     deadline = time.monotonic()
     for wait in (0.0, _EXIT_TIMEOUT):
         deadline += wait
-        for session in list(_sessions):
+        for session in _open_sessions():
             with contextlib.suppress(Exception):
                 session.close(max(0.0, deadline - time.monotonic()))
-    for core, (store, _) in list(_leaked.items()):
+    for core, (store, _) in _leaked.copy().items():
         with contextlib.suppress(Exception):
             core.close(0)
             store.close()
@@ -1093,7 +1103,7 @@ def _at_exit() -> None:
 
 def _after_fork_in_child() -> None:
     _openings.reset()
-    for session in list(_sessions):
+    for session in _open_sessions():
         session._closed = True
         session._make_locks()
         session._store.after_fork_in_child()

@@ -437,6 +437,13 @@ _ENUMS: dict[str, Any] = {
 }
 
 
+# Laid out now, once.
+for _c_name in (
+    "mib_if_row2",
+    *(s._c_name for s in Structure.__subclasses__()),
+):
+    _layout(_c_name)
+
 # Types and size rules of the catalog.
 _BOOLEAN, _UNSIGNED, _STRING = 1, 2, 3
 _VARIABLE, _ARRAY = 0, 4

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 import pytest
 from netns import skip_without_namespaces
+from parallel import pytest_itemcollected  # noqa: F401 - a hook
 
 import ndisbridge as ndis
 

@@ -307,6 +307,7 @@ def test_a_handler_that_waits(session: ndis.Session) -> None:
     assert not asker.is_alive() and len(told) == 1
 
 
+@pytest.mark.thread_unsafe(reason="signals are the process's")
 def test_get_is_interrupted(session: ndis.Session) -> None:
     """A signal handler runs while get() waits, and may raise."""
 
@@ -728,6 +729,7 @@ def test_fork(store_path: Path) -> None:
 # -- identities of the store
 
 
+@pytest.mark.thread_unsafe(reason="it looks at all threads")
 @pytest.mark.smoke
 def test_identities_of_another_process(store_path: Path) -> None:
     """Made, changed and released elsewhere; told here."""

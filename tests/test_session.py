@@ -777,7 +777,7 @@ def test_interface_table_is_a_buffer(session: ndis.Session) -> None:
         interface = provider.register_interface(
             NetLuid.make(6, i),
             description=f"port {i}",
-            physical_address=bytes([2, 0, 0, 0, 0, i]),
+            physical_address=bytes([2, 0, 0, 0, 0, i & 255]),
         )
         interface.publish(in_octets=i, alias=f"alias {i}")
     table = session.interface_table()
@@ -790,7 +790,7 @@ def test_interface_table_is_a_buffer(session: ndis.Session) -> None:
         assert row.description == f"port {i}"
         assert row.alias == f"alias {i}"
         assert row.in_octets == i
-        assert row.physical_address == bytes([2, 0, 0, 0, 0, i])
+        assert row.physical_address == bytes([2, 0, 0, 0, 0, i & 255])
         assert row == session.interface_entry(row.net_luid)
     assert table[-1].if_index == table[49].if_index
     for wrong in (50, -51):

@@ -64,7 +64,8 @@ class NativeMiniport:
         self._driver_context = function_address(context)
         self._adapter_context = self._driver_context
         self._handle = 0
-        self._adapter: MiniportAdapter | None = None
+        #: The adapter that it is the driver of, or is about to be.
+        self._adapters: dict[str, MiniportAdapter] = {}
 
     @classmethod
     def from_characteristics(
@@ -106,11 +107,15 @@ class NativeMiniport:
     def initialize(
         self, adapter: MiniportAdapter, parameters: MiniportInitParameters
     ) -> GeneralAttributes:
-        if self._adapter is not None:
-            raise InvalidStateError(f"it is the driver of {self._adapter!r}")
-        told = self._told(adapter, parameters)
-        self._adapter = adapter
-        return told
+        # One of two threads that come at the same time finds the other's.
+        first = self._adapters.setdefault("driven", adapter)
+        if first is not adapter:
+            raise InvalidStateError(f"it is the driver of {first!r}")
+        try:
+            return self._told(adapter, parameters)
+        except BaseException:
+            self._adapters.clear()
+            raise
 
     def _told(
         self, adapter: MiniportAdapter, parameters: MiniportInitParameters
@@ -165,5 +170,5 @@ class NativeMiniport:
                 self._halt, self._adapter_context, self._handle
             )
         finally:
-            self._adapter = None
+            self._adapters.clear()
             self._adapter_context = self._driver_context

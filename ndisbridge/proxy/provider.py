@@ -93,6 +93,8 @@ class ProxyProvider:
         self._wait_timeout = wait_timeout
         self._workers = Workers()
         self._lock = threading.Condition()
+        #: Of who ends it, if several threads do.
+        self._ending = threading.RLock()
         self._adapters: dict[str, MiniportAdapter] = {}
         #: Keys of adapters that are being installed, and the threads that do.
         self._installing: dict[str, int] = {}
@@ -251,11 +253,12 @@ class ProxyProvider:
                 failures.append(error)
         if failures:
             raise failures[0]
-        while self._providers:
-            kind = next(iter(self._providers))
-            if not self.session.closed:
-                self._providers[kind].deregister()
-            del self._providers[kind]
+        with self._ending:
+            while self._providers:
+                kind = next(iter(self._providers))
+                if not self.session.closed:
+                    self._providers[kind].deregister()
+                del self._providers[kind]
 
     def _let_nobody_in(self, deadline: float) -> None:
         """Refuse new adapters, and wait for those that are on their way."""

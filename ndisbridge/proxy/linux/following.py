@@ -340,7 +340,7 @@ class Follower(Closing):
             # Full: it is about to wake anyway.
             with contextlib.suppress(BlockingIOError):
                 os.write(self._wake[1], b"\0")
-        if self in self._host._followers:
+        with contextlib.suppress(ValueError):
             self._host._followers.remove(self)
         thread = self._thread
         if thread is threading.current_thread():
