@@ -25,6 +25,20 @@ static void open_on(uint32_t blocks, uint32_t if_index_first)
     CHECK_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
 }
 
+/* Policy lowest; the first blocks of ifIndexes are another's. */
+static void open_lowest(uint32_t taken)
+{
+    ndisbridge_session_config config;
+
+    store = store_make(16);
+    store_join(&member, store, 1);
+    for (uint32_t i = 0; i < taken; i++)
+        store->holder[0][i] = 2;
+    config = check_config(&member.hooks);
+    config.if_index_policy = NDISBRIDGE_IF_INDEX_POLICY_LOWEST;
+    CHECK_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
+}
+
 static void close_it(void)
 {
     CHECK_STATUS(ndisbridge_session_destroy(session), SUCCESS);
@@ -199,15 +213,9 @@ static void test_last_if_indexes(void)
  * not taken for the store's word either. */
 static void test_no_lower_block(void)
 {
-    ndisbridge_session_config config;
     uint32_t index;
 
-    store = store_make(16);
-    store_join(&member, store, 1);
-    config = check_config(&member.hooks);
-    config.if_index_policy = NDISBRIDGE_IF_INDEX_POLICY_LOWEST;
-    store->holder[0][0] = 2;
-    CHECK_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
+    open_lowest(1);
     CHECK_STATUS(ndisbridge_allocate_if_index(session, &index), SUCCESS);
     CHECK_EQUAL(index, 1 << 12);
     CHECK_STATUS(ndisbridge_trim(session, NULL), SUCCESS);
@@ -316,15 +324,9 @@ static void test_refused_release(void)
 /* Two lower blocks, both another's. */
 static void test_no_lower_blocks(void)
 {
-    ndisbridge_session_config config;
     uint32_t index;
 
-    store = store_make(16);
-    store_join(&member, store, 1);
-    config = check_config(&member.hooks);
-    config.if_index_policy = NDISBRIDGE_IF_INDEX_POLICY_LOWEST;
-    store->holder[0][0] = store->holder[0][1] = 2;
-    CHECK_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
+    open_lowest(2);
     CHECK_STATUS(ndisbridge_allocate_if_index(session, &index), SUCCESS);
     CHECK_EQUAL(index, 2 << 12);
     store->holder[0][0] = store->holder[0][1] = 0;

@@ -668,16 +668,31 @@ static void test_released_once(struct store_member *member)
     close_session(store);
 }
 
+static void retain_and_release_one(uint32_t index)
+{
+    CHECK_STATUS(retain_one(index, 0), SUCCESS);
+    CHECK_STATUS(release_one(index, 0), SUCCESS);
+}
+
+static void register_and_free(uint32_t index)
+{
+    uint32_t if_index = 0;
+
+    CHECK_STATUS(kit_register(session, &if_index, provider,
+                     kit_luid(6, index), 0, NULL),
+        SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_deregister_interface(session, if_index, 1000), SUCCESS);
+    CHECK_STATUS(free_one(index), SUCCESS);
+}
+
 /* A fresh index, or a fresh ifIndex, is nobody's to refuse. */
 static void *retain_and_release_any(void *argument)
 {
     uint32_t number = *(uint32_t *)argument, if_index;
 
     while (!atomic_load(&stopping)) {
-        uint32_t index = allocate();
-
-        CHECK_STATUS(retain_one(index, 0), SUCCESS);
-        CHECK_STATUS(release_one(index, 0), SUCCESS);
+        retain_and_release_one(allocate());
         CHECK_STATUS(
             ndisbridge_allocate_if_index(session, &if_index), SUCCESS);
         CHECK_STATUS(
@@ -696,15 +711,7 @@ static void *register_fresh_ones(void *argument)
     uint32_t number = *(uint32_t *)argument;
 
     while (!atomic_load(&stopping)) {
-        uint32_t if_index = 0, index = allocate();
-
-        CHECK_STATUS(kit_register(session, &if_index, provider,
-                         kit_luid(6, index), 0, NULL),
-            SUCCESS);
-        CHECK_STATUS(
-            ndisbridge_deregister_interface(session, if_index, 1000),
-            SUCCESS);
-        CHECK_STATUS(free_one(index), SUCCESS);
+        register_and_free(allocate());
         atomic_fetch_add(&won[number], 1);
     }
     return NULL;
@@ -760,20 +767,12 @@ static void *retain_what_is_had(void *argument)
     uint32_t number = *(uint32_t *)argument;
 
     while (!atomic_load(&stopping)) {
-        uint32_t if_index = 0, index = allocate();
+        uint32_t index = allocate();
 
         CHECK_EQUAL(state_of(index), NDISBRIDGE_INDEX_ALLOCATED);
-        CHECK_STATUS(retain_one(index, 0), SUCCESS);
-        CHECK_STATUS(release_one(index, 0), SUCCESS);
+        retain_and_release_one(index);
         trim_all();
-        index = allocate();
-        CHECK_STATUS(kit_register(session, &if_index, provider,
-                         kit_luid(6, index), 0, NULL),
-            SUCCESS);
-        CHECK_STATUS(
-            ndisbridge_deregister_interface(session, if_index, 1000),
-            SUCCESS);
-        CHECK_STATUS(free_one(index), SUCCESS);
+        register_and_free(allocate());
         atomic_fetch_add(&won[number], 1);
     }
     return NULL;

@@ -69,7 +69,7 @@ def link(objects: dict[str, Path], program: Path) -> Path:
 
 def with_bug(objects: dict[str, Path], bug: Bug, scratch: Path) -> Path:
     """The explorer of a copy of the sources that has the bug."""
-    for name in ("csrc", "ndisbridge/include", "tests/schedules"):
+    for name in ("csrc", "ndisbridge/include", "tests/c", "tests/schedules"):
         shutil.copytree(ROOT / name, scratch / name)
     path = scratch / "csrc" / bug.file
     text = path.read_text()

@@ -24,18 +24,7 @@ int model_broadcast(const void *condition);
 /* Others must go on first. */
 int model_spin(void);
 
-#undef nb_load_relaxed
-#undef nb_load_acquire
-#undef nb_load
-#undef nb_store_relaxed
-#undef nb_store_release
-#undef nb_store
-#undef nb_exchange
-#undef nb_fetch_or
-#undef nb_fetch_and
-#undef nb_fetch_add
-#undef nb_fetch_sub
-#undef nb_compare_exchange
+#include "../c/no_atomics.h"
 #define nb_load(p) (model_step(p), atomic_load(p))
 #define nb_load_relaxed(p) nb_load(p)
 #define nb_load_acquire(p) nb_load(p)

@@ -78,18 +78,7 @@ uint32_t staged_failed(void);
 void staged_answer(uint32_t at, const void *bytes, size_t size);
 
 #ifndef STAGED_ITSELF
-#undef nb_load_relaxed
-#undef nb_load_acquire
-#undef nb_load
-#undef nb_store_relaxed
-#undef nb_store_release
-#undef nb_store
-#undef nb_exchange
-#undef nb_fetch_or
-#undef nb_fetch_and
-#undef nb_fetch_add
-#undef nb_fetch_sub
-#undef nb_compare_exchange
+#include "../no_atomics.h"
 #define nb_load(p) (staged_step(), atomic_load(p))
 #define nb_load_relaxed(p) \
     (staged_step(), atomic_load_explicit((p), memory_order_relaxed))
