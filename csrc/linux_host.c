@@ -189,6 +189,7 @@ ndisbridge_status ndisbridge_set_linux_link(ndisbridge_linux_host *host,
     header.ifi_change = setting.change;
     nb_request_begin(
         &request, RTM_SETLINK, NLM_F_ACK, &header, sizeof header);
+    /* It fits: see the assertion above. */
     if (setting.attribute != 0)
         (void)nb_request_add(
             &request, setting.attribute, setting.value, setting.size);

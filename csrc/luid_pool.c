@@ -475,16 +475,18 @@ bool nb_pool_is_kept(struct nb_pool *pool, uint16_t if_type, uint32_t index)
 uint32_t nb_pool_test(struct nb_pool *pool, uint16_t if_type, uint32_t index)
 {
     struct nb_space *space = nb_pool_peek(pool, if_type);
-    uint32_t state = NDISBRIDGE_INDEX_UNLEASED;
+    uint32_t state;
 
-    if (space != NULL)
-        state = nb_bitmap_test(&space->bitmap, index);
-    if (space == NULL || state != NDISBRIDGE_INDEX_UNLEASED)
-        return state;
-    /* An index may be had a moment before its block is marked as leased. */
-    pthread_mutex_lock(&pool->moving);
+    if (space == NULL)
+        return NDISBRIDGE_INDEX_UNLEASED;
     state = nb_bitmap_test(&space->bitmap, index);
-    pthread_mutex_unlock(&pool->moving);
+    if (state == NDISBRIDGE_INDEX_UNLEASED) {
+        /* An index may be had a moment before its block is marked as
+         * leased. */
+        pthread_mutex_lock(&pool->moving);
+        state = nb_bitmap_test(&space->bitmap, index);
+        pthread_mutex_unlock(&pool->moving);
+    }
     return state;
 }
 

@@ -197,8 +197,8 @@ BUGS = [
     Bug(
         "looked at while it is being leased",
         POOL,
-        "space == NULL || state != NDISBRIDGE_INDEX_UNLEASED",
-        "space == NULL || state <= NDISBRIDGE_INDEX_RETAINED",
+        "if (state == NDISBRIDGE_INDEX_UNLEASED) {",
+        "if (state > NDISBRIDGE_INDEX_RETAINED) {",
         "lease-test",
     ),
     Bug(
