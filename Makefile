@@ -4,6 +4,7 @@
 # make test    build, and run every test
 # make lint    style, types, warnings of both compilers, generated files
 # make bench   benchmarks and goals, into benchmarks/RESULTS.md
+# make goals   goals alone
 # make prove   schedules of the core, its protocols, sanitizers: larger
 # make soak    kills, faults and power cuts at full size, for hours
 # make fuzz    each fuzz target for a minute, or FUZZ_SECONDS
@@ -17,7 +18,7 @@ SHELL := /bin/sh
 # not be here.
 export CC
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench prove soak fuzz coverage clean build smoke
+.PHONY: help run test lint bench goals prove soak fuzz coverage clean build smoke
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -107,6 +108,8 @@ test: build $(VENV)/.tools smoke
 smoke: build $(VENV)/.tools
 	@tools/smoke.sh $(BIN)/python
 
+# What makes network namespaces is among the tests.
+REPORT = PYTHONPATH=tests $(BIN)/python benchmarks/report.py
 # BENCH="-k pair" for a part, without the goals and without RESULTS.md.
 bench: build $(VENV)/.bench
 	@echo "Every case, beside its floor and its peers: 5 minutes"
@@ -117,7 +120,10 @@ bench: build $(VENV)/.bench
 	    --benchmark-json=$(VENV)/bench.json $(BENCH)
 	@if [ -z '$(BENCH)' ]; then \
 	    echo "Goals, growth and memory: 8 minutes"; \
-	    $(BIN)/python benchmarks/report.py --groups $(VENV)/bench.json; fi
+	    $(REPORT) --groups $(VENV)/bench.json; fi
+
+goals: build $(VENV)/.bench
+	@$(REPORT) --check
 
 # MODEL_PREEMPTIONS, MODEL_LIMIT and MODEL_RANDOM for other sizes;
 # PROVE="-k core" for a part.

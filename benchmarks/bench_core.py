@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import random
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import native
@@ -67,18 +68,17 @@ class TestPairs:
         assert benchmark(run) == 2 * PAIRS
 
     def test_floor_one_cached_word(self, benchmark, core, spaces) -> None:
-        run = lambda: core.floor_pairs(0, PAIRS)  # noqa: E731
-        self.check(benchmark, spaces[1], run)
+        self.check(benchmark, spaces[1], partial(core.floor_pairs, 0, PAIRS))
 
     def test_ours(self, benchmark, core, spaces) -> None:
         address = spaces[0].session.address
-        run = lambda: core.pairs(address, ETHERNET, PAIRS)  # noqa: E731
+        run = partial(core.pairs, address, ETHERNET, PAIRS)
         self.check(benchmark, spaces[1], run)
 
     @pytest.mark.parametrize("kind", ["list", "tree"])
     def test_peer_mutex(self, benchmark, core, spaces, kind) -> None:
         address = getattr(spaces[0], kind).address
-        run = lambda: core.peer_pairs(address, PAIRS)  # noqa: E731
+        run = partial(core.peer_pairs, address, PAIRS)
         self.check(benchmark, spaces[1], run)
 
 
@@ -87,7 +87,7 @@ class TestChurn:
 
     def group(self, benchmark: Any, percent: float) -> Any:
         if not percent:
-            pytest.skip("nothing is occupied")
+            pytest.skip("an empty space has no oldest index to free")
         benchmark.group = f"C: churn, {percent:g} % occupied (x {PAIRS:,})"
         return (ctypes.c_uint32 * WINDOW)(*occupied(percent))
 

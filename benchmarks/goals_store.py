@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import bench_linux
@@ -15,8 +16,19 @@ from space import ETHERNET
 
 import ndisbridge as ndis
 from ndisbridge._native_linux import LinuxHandle
+from ndisbridge.persistence import SqliteStore
 
 MILLION = 1_000_000
+
+
+def store_of(session: ndis.Session) -> SqliteStore:
+    assert isinstance(session.store, SqliteStore)
+    return session.store
+
+
+def retained(session: ndis.Session) -> int:
+    """How many indexes, as the store counts them."""
+    return sum(each.retained for each in store_of(session).stats().types)
 
 
 def opening(directory: Path) -> Ratio:
@@ -27,10 +39,7 @@ def opening(directory: Path) -> Ratio:
             session.retain_net_luid_indexes(ETHERNET, indexes)
 
     def side(path: Path) -> Side:
-        return Side(
-            lambda: ndis.Session(path),
-            after=lambda session: session.close(),  # type: ignore
-        )
+        return Side(lambda: ndis.Session(path), after=ndis.Session.close)
 
     found = compare(
         "open a store with 1,000,000 retained",
@@ -42,8 +51,7 @@ def opening(directory: Path) -> Ratio:
         goal=1.1,
     )
     with ndis.Session(paths[1]) as session:
-        stats = session.store.stats()
-        assert sum(each.retained for each in stats.types) == MILLION
+        assert retained(session) == MILLION
     return found
 
 
@@ -102,7 +110,7 @@ def singles(
         samples=30,
         goal=1 / 4,
     )
-    assert session.store.check() == []  # type: ignore[attr-defined]
+    assert store_of(session).check() == []
 
 
 def links(directory: Path) -> Iterator[Ratio]:
@@ -184,8 +192,7 @@ def millions(directory: Path, flushes: bench_store.Flushes) -> Iterator[Ratio]:
                 session: ndis.Session = session,
                 indexes: memoryview = indexes,
             ) -> None:
-                stats = session.store.stats()  # type: ignore[attr-defined]
-                assert sum(each.retained for each in stats.types) == MILLION
+                assert retained(session) == MILLION
                 session.release_net_luid_indexes(ETHERNET, indexes)
                 for each in indexes:
                     session.claim_net_luid_index(ETHERNET, each)
@@ -194,7 +201,7 @@ def millions(directory: Path, flushes: bench_store.Flushes) -> Iterator[Ratio]:
                 f"Python: 1,000,000 {which} indexes retained at once",
                 Side(retain, after=release),
                 f"{times} times 512 bytes written and fdatasync",
-                Side(lambda n=times: flushes.run(n), times),  # type: ignore
+                Side(partial(flushes.run, times), times),
                 each=1,
                 samples=samples,
                 goal=1,

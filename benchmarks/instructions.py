@@ -23,16 +23,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import ndisbridge as ndis
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent)]
-
-import ndisbridge as ndis  # noqa: E402
-
 RECORD = HERE / "instructions.json"
 #: Of a count that the compiler of the record makes, and that of another.
 CEILING, LOOSE_CEILING = 1.05, 1.5
-
-
 SWITCHES = HERE.parent / "build" / "switches.json"
 
 
@@ -40,7 +36,8 @@ def switches() -> list[str]:
     """What the library was compiled with; nothing where it was not here."""
     if not SWITCHES.exists():
         return []
-    return json.loads(SWITCHES.read_text())[0]  # type: ignore[no-any-return]
+    found: list[str] = json.loads(SWITCHES.read_text())[0]
+    return found
 
 
 def compiler() -> str:
@@ -101,7 +98,8 @@ def count(directory: Path) -> dict[str, float]:
 
 
 def record() -> dict[str, Any]:
-    return json.loads(RECORD.read_text())  # type: ignore[no-any-return]
+    found: dict[str, Any] = json.loads(RECORD.read_text())
+    return found
 
 
 def main() -> int:

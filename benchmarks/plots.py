@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 from comparing import Ratio
 from growth import Growth
 
@@ -25,7 +26,6 @@ mpl.rcParams.update(
         "legend.frameon": False,
     }
 )
-import matplotlib.pyplot as plt  # noqa: E402
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -3,8 +3,8 @@
 """
 Writes RESULTS.md and its plots, and says which goals are missed.
 
-    python benchmarks/report.py --groups out.json   # as `make bench` does
-    python benchmarks/report.py --check             # goals only; no file
+    make bench    # all of it
+    make goals    # goals only; no file
 
 The status is 1 if a goal is missed.
 """
@@ -24,19 +24,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import goals_core
+import goals_python
+import goals_store
+import growth
+import instructions
+import native
+import peers
+from comparing import Ratio, duration, line
+from conftest import machine
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parent / "tests")]
-
-import goals_core  # noqa: E402
-import goals_python  # noqa: E402
-import goals_store  # noqa: E402
-import growth  # noqa: E402
-import instructions  # noqa: E402
-import native  # noqa: E402
-import peers  # noqa: E402
-from comparing import Ratio, duration, line  # noqa: E402
-from conftest import machine  # noqa: E402
-
 PLOTS = HERE / "plots"
 #: What no package index has, and what is left of it.
 NOT_BUILT = (

@@ -15,12 +15,11 @@ from pathlib import Path
 
 from common import Report, Scratch, parser
 
-TESTS = Path(__file__).parent.parent
-FUZZ = TESTS / "fuzz"
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from fuzz.bugs import BUGS, plant  # noqa: E402
+from fuzz.bugs import BUGS, plant
 
+FUZZ = Path(__file__).parent.parent / "fuzz"
 PYTHON_TARGETS = ["names", "oids", "transfer"]
 #: Runs of one process: what it has found is on the disk after them.
 PART = 20_000_000
