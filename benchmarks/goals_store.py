@@ -16,7 +16,7 @@ from space import ETHERNET
 
 import ndisbridge as ndis
 from ndisbridge._native_linux import LinuxHandle
-from ndisbridge.persistence import SqliteStore
+from ndisbridge.persistence.sqlite import SqliteStore
 
 MILLION = 1_000_000
 

@@ -207,9 +207,7 @@ class Counter(FreeList):
 
     def __init__(self, free: array[int]) -> None:
         # The builtin itself: a method around it would be the slower peer.
-        self.allocate = (  # type: ignore[method-assign]
-            itertools.count().__next__
-        )
+        self.allocate = itertools.count().__next__
         self._free = free
 
     def free(self, index: int) -> None:
