@@ -42,7 +42,6 @@ MODULES = {
     "test_proxy_crash": _PROCESSES,
     "test_proxy_machine": _ONE_MODEL,
     "test_readme": _PROCESSES,
-    "test_sanitized_python": _PROCESSES,
     "test_stack_command": _NAMESPACES,
     "test_state_machine": _ONE_MODEL,
     "test_subinterpreters": "interpreters are the process's",
