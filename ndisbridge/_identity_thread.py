@@ -16,6 +16,7 @@ from collections.abc import Callable
 from . import _native_events
 from ._fastcall import write_unraisable
 from ._native import Core
+from ._numbering import put_numbered
 from .constants import IdentityChangeKind
 from .events import Waker
 from .persistence import (
@@ -110,12 +111,7 @@ class IdentityThread:
     def post(self, change: StoreChange) -> None:
         """On its thread."""
         # Beside it one that is about to end may post.
-        # Without the GIL a counter may say one number twice.
-        while (
-            self.changes.setdefault(token := next(self._tokens), change)
-            is not change
-        ):
-            pass
+        token = put_numbered(self.changes, self._tokens, change)
         # Older ones have been fetched, or lost.
         self.changes.pop(token - self._room, None)
         _native_events.post_identity_event(

@@ -12,6 +12,7 @@ from typing import Any
 
 from ._native import describe_oid, function_address, status_of
 from ._ndisbridge import ffi, lib
+from ._numbering import put_numbered
 from .exceptions import (
     InvalidDataError,
     InvalidParameterError,
@@ -183,11 +184,7 @@ def initialize(
     for name in ("permanent_mac_address", "current_mac_address"):
         setattr(told, name, attributes[name].ljust(32, b"\0"))
     context = ffi.new("void **", ffi.cast("void *", driver_context))
-    # Without the GIL a counter may say one number twice.
-    while _indicators.setdefault(handle := next(_handles), indicate) is not (
-        indicate
-    ):
-        pass
+    handle = put_numbered(_indicators, _handles, indicate)
     try:
         _check(
             ffi.cast("ndisbridge_miniport_initialize", address)(

@@ -117,11 +117,9 @@ FUNCTIONS: tuple[str, ...] = tuple(
 #: Result and arguments of each.  Made at import, once: threads that made the
 #: same type at the same time would have two of it.
 PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
-    name: (
-        _convert(ffi.typeof(getattr(lib, name)).result),
-        [_convert(each) for each in ffi.typeof(getattr(lib, name)).args],
-    )
+    name: (_convert(each.result), [_convert(c_type) for c_type in each.args])
     for name in FUNCTIONS
+    for each in [ffi.typeof(getattr(lib, name))]
 }
 
 

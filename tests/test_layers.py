@@ -42,6 +42,7 @@ C_LAYERS = [
 PYTHON_LAYERS = [
     "persistence",
     "_closing",
+    "_numbering",
     "_ndisbridge",
     "_fastcall",
     "exceptions",

@@ -6,6 +6,7 @@ Miniport drivers in C: from C, cffi, ctypes or numba.
 from __future__ import annotations
 
 import dataclasses
+import threading
 from typing import TYPE_CHECKING, Any
 
 from .. import _native_miniport
@@ -65,7 +66,8 @@ class NativeMiniport:
         self._adapter_context = self._driver_context
         self._handle = 0
         #: The adapter that it is the driver of, or is about to be.
-        self._adapters: dict[str, MiniportAdapter] = {}
+        self._adapter: MiniportAdapter | None = None
+        self._taking = threading.Lock()
 
     @classmethod
     def from_characteristics(
@@ -108,13 +110,16 @@ class NativeMiniport:
         self, adapter: MiniportAdapter, parameters: MiniportInitParameters
     ) -> GeneralAttributes:
         # One of two threads that come at the same time finds the other's.
-        first = self._adapters.setdefault("driven", adapter)
-        if first is not adapter:
-            raise InvalidStateError(f"it is the driver of {first!r}")
+        with self._taking:
+            if self._adapter is not None:
+                raise InvalidStateError(
+                    f"it is the driver of {self._adapter!r}"
+                )
+            self._adapter = adapter
         try:
             return self._told(adapter, parameters)
         except BaseException:
-            self._adapters.clear()
+            self._adapter = None
             raise
 
     def _told(
@@ -170,5 +175,5 @@ class NativeMiniport:
                 self._halt, self._adapter_context, self._handle
             )
         finally:
-            self._adapters.clear()
+            self._adapter = None
             self._adapter_context = self._driver_context
