@@ -84,7 +84,11 @@ def raise_left() -> None:
     """Raise, as it was raised, what Python code below has left, if any."""
     exceptions = _fastcall.take_parked()
     if exceptions:
-        _fastcall.reraise(exceptions[-1])
+        try:
+            _fastcall.reraise(exceptions[-1])
+        finally:
+            # Or they would keep each other: a traceback has this frame.
+            del exceptions
 
 
 def raise_parked(status: int) -> NoReturn:
@@ -442,18 +446,25 @@ def _check_uint32(view: memoryview) -> None:
 
 
 def as_indexes(indexes: Any) -> Any:
-    """A cdata uint32_t[] over a buffer of uint32, or over a copy."""
+    """
+    A cdata uint32_t[] over a buffer of uint32, or over a copy.
+
+    For a with block, so that an exception, whose traceback has the frame,
+    does not keep the buffer in use.  Python before 3.12.3 even crashes when
+    it collects a memoryview that is.
+    """
     try:
         view = memoryview(indexes)
     except TypeError:
         try:
-            view = memoryview(array("I", indexes))
+            indexes = array("I", indexes)
         except OverflowError:
             raise InvalidParameterError(
                 f"a NET_LUID index is 0 .. {NET_LUID_INDEX_MAX}"
             ) from None
-    _check_uint32(view)
-    return ffi.from_buffer(_UINT32S, view)
+    else:
+        _check_uint32(view)
+    return ffi.from_buffer(_UINT32S, indexes)
 
 
 def new_indexes(count: int) -> memoryview:
@@ -671,23 +682,25 @@ class Core:
             return
         _fastcall.take_parked()
         _check_uint32(view)
-        indexes = ffi.from_buffer(_UINT32S, view, True)
+        indexes = ffi.from_buffer(_UINT32S, out, True)
         status = lib.ndisbridge_allocate_net_luid_indexes(
             self._session, indexes, len(indexes), if_type
         )
         if status != _SUCCESS:
+            ffi.release(indexes)  # see as_indexes()
             raise_parked(status)
 
     def free_many(self, if_type: int, indexes: Any) -> int:
-        cdata = as_indexes(indexes)
         freed = ffi.new("uint32_t *")
-        status = lib.ndisbridge_free_net_luid_indexes(
-            self._session, freed, if_type, cdata, len(cdata)
-        )
+        with as_indexes(indexes) as cdata:
+            count = len(cdata)
+            status = lib.ndisbridge_free_net_luid_indexes(
+                self._session, freed, if_type, cdata, count
+            )
         if status != _SUCCESS:
             raise error_for(
                 status,
-                f"{len(cdata) - freed[0]} of {len(cdata)} indexes were not "
+                f"{count - freed[0]} of {count} indexes were not "
                 "allocated here; the others have been freed"
                 if status == lib.NDISBRIDGE_STATUS_INVALID_PARAMETER
                 else None,
@@ -743,11 +756,10 @@ class Core:
         persistent: bool,
         identities: Sequence[object],
     ) -> None:
-        cdata = as_indexes(indexes)
         record = ffi.new_handle((identities, ()))
         _fastcall.take_parked()
-        check(
-            function(
+        with as_indexes(indexes) as cdata:
+            status = function(
                 self._session,
                 if_type,
                 cdata,
@@ -756,7 +768,7 @@ class Core:
                 0 if persistent else lib.NDISBRIDGE_RETAIN_NON_PERSISTENT,
                 record,
             )
-        )
+        check(status)
 
     def retain(
         self,
@@ -1070,22 +1082,22 @@ class Core:
         """
         if isinstance(net_luids, (list, tuple)):
             net_luids = array("Q", net_luids)
-        luids = ffi.from_buffer("ndisbridge_net_luid[]", net_luids)
-        count = len(luids)
-        output = bytearray(count * size)
-        lengths = bytearray(4 * count)
-        statuses = bytearray(4 * count)
-        _fastcall.take_parked()
-        status = lib.ndisbridge_query_many(
-            self._session,
-            ffi.from_buffer(output),
-            size,
-            ffi.from_buffer("uint32_t[]", lengths),
-            ffi.from_buffer("ndisbridge_status[]", statuses),
-            luids,
-            count,
-            oid,
-        )
+        with ffi.from_buffer("ndisbridge_net_luid[]", net_luids) as luids:
+            count = len(luids)
+            output = bytearray(count * size)
+            lengths = bytearray(4 * count)
+            statuses = bytearray(4 * count)
+            _fastcall.take_parked()
+            status = lib.ndisbridge_query_many(
+                self._session,
+                ffi.from_buffer(output),
+                size,
+                ffi.from_buffer("uint32_t[]", lengths),
+                ffi.from_buffer("ndisbridge_status[]", statuses),
+                luids,
+                count,
+                oid,
+            )
         exceptions = take_handled()
         if status not in {_SUCCESS, _FAILURE}:
             raise error_for(status)

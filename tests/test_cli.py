@@ -158,6 +158,7 @@ def test_reserve_and_release(store_path: Path) -> None:
     run("release", "vpn0", "--yes", store=store_path, code=1)
 
 
+@pytest.mark.smoke
 def test_release_in_use(filled: Path) -> None:
     """An identity that a process has registered is not released."""
     with ndis.Session(filled) as session:

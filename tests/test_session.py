@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -845,3 +845,51 @@ def test_no_net_luid(text: str) -> None:
     """What only Python takes for a number is no NET_LUID."""
     with pytest.raises(ndis.InvalidParameterError):
         NetLuid.parse(text)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda s, view: s.free_net_luid_indexes(6, view),
+        lambda s, view: s.retain_net_luid_indexes(6, view),
+        lambda s, view: s.release_net_luid_indexes(6, view),
+        lambda s, view: s.allocate_net_luid_indexes(6, out=view),
+        lambda s, view: s.query_many(view.cast("B").cast("Q"), 0x01010101),
+    ],
+    ids=["free", "retain", "release", "allocate", "query"],
+)
+def test_errors_let_go_of_buffers(
+    session: ndis.Session, call: Callable[[ndis.Session, memoryview], object]
+) -> None:
+    """
+    An error has frames in its traceback, and none of them a buffer in use:
+    some Pythons crash when they collect such a memoryview.
+    """
+    session.close()
+    others = [each for each in gc.get_objects() if type(each) is memoryview]
+    view = memoryview(bytearray(b"\7" * 16)).cast("I")
+    with pytest.raises(ndis.NdisError) as raised:
+        call(session, view)
+    for each in gc.get_objects():
+        if type(each) is memoryview and not any(each is o for o in others):
+            each.release()  # a BufferError if it is in use
+    assert raised.value.__traceback__ is not None
+
+
+@pytest.mark.smoke
+def test_raised_through_c_in_no_cycle(store_path: Path) -> None:
+    """What a store raises goes when nobody has it any more."""
+    with ndis.Session(store_path) as session:
+        identity = session.register_provider("p").identity("key", 6)
+        gc.disable()
+        try:
+            try:
+                session.release_net_luid_indexes(
+                    6, [identity.net_luid.net_luid_index]
+                )
+            except ndis.StoreError as error:
+                gone = weakref.ref(error)
+            assert gone() is None
+        finally:
+            gc.enable()
