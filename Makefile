@@ -17,7 +17,8 @@ SHELL := /bin/sh
 # not be here.
 export CC
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench prove soak fuzz coverage clean build smoke
+.PHONY: help run test lint bench prove soak fuzz coverage clean build smoke \
+	free-threaded
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -102,6 +103,11 @@ run: build
 
 test: build $(VENV)/.tools smoke
 	@$(BIN)/python -m pytest $(TESTS)
+	@tools/free_threaded.sh $(TESTS)
+
+# The tests on a Python without a GIL, each in four threads at once.
+free-threaded: build
+	@tools/free_threaded.sh $(TESTS)
 
 # The same wheel, on every other interpreter of the machine.
 smoke: build $(VENV)/.tools

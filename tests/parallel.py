@@ -29,6 +29,8 @@ _ONE_MODEL = "its model is of one thread; more would only repeat it"
 MODULES = {
     "test_build": _PROCESSES,
     "test_cli": _PROCESSES,
+    "test_conformance_suite": "its rules fork",
+    "test_contract": _PROCESSES,
     "test_embedding": _PROCESSES,
     "test_examples_mux": _PROCESSES,
     "test_examples_stores": _PROCESSES,
