@@ -47,6 +47,7 @@ MODULES = {
     "test_sanitized_python": _PROCESSES,
     "test_stack_command": _NAMESPACES,
     "test_state_machine": _ONE_MODEL,
+    "test_store": "it forks, kills, and looks at all there is in the process",
     "test_subinterpreters": "interpreters are the process's",
     "test_threads": "has threads of its own, and a watchdog for all",
     "test_tools": _PROCESSES,
