@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # make run     adopt this host's links and show them (the main job)
-# make test    build, and run every test
+# make test    build, and run every test; also without a GIL where there is
+#              such a Python (make free-threaded: only that)
 # make lint    style, types, warnings of both compilers, generated files
 # make bench   benchmarks and goals, into benchmarks/RESULTS.md
 # make prove   schedules of the core, its protocols, sanitizers: larger
