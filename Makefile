@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # make run     adopt this host's links and show them (the main job)
-# make test    build, and run every test
+# make test    build, and run every test; also without a GIL where there is
+#              such a Python (make free-threaded: only that)
 # make lint    style, types, warnings of both compilers, generated files
 # make bench   benchmarks and goals, into benchmarks/RESULTS.md
 # make goals   goals alone
@@ -18,7 +19,8 @@ SHELL := /bin/sh
 # not be here.
 export CC
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench goals prove soak fuzz coverage clean build smoke
+.PHONY: help run test lint bench goals prove soak fuzz coverage clean build \
+	smoke free-threaded
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -103,6 +105,11 @@ run: build
 
 test: build $(VENV)/.tools smoke
 	@$(BIN)/python -m pytest $(TESTS)
+	@tools/free_threaded.sh $(TESTS)
+
+# The tests on a Python without a GIL, each in four threads at once.
+free-threaded: build
+	@tools/free_threaded.sh $(TESTS)
 
 # The same wheel, on every other interpreter of the machine.
 smoke: build $(VENV)/.tools

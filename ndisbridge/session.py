@@ -1076,8 +1076,14 @@ class _Registering:
         with session._lock:
             session._registrations -= 1
             if kind is not None:
+                # Others register and deregister meanwhile: no operation of
+                # views, which goes through them.
                 session._uncertain.update(
-                    self._kept.keys() & session._interfaces.keys()
+                    [
+                        each
+                        for each in self._kept
+                        if each in session._interfaces
+                    ]
                 )
 
 

@@ -29,6 +29,8 @@ _ONE_MODEL = "its model is of one thread; more would only repeat it"
 MODULES = {
     "test_build": _PROCESSES,
     "test_cli": _PROCESSES,
+    "test_conformance_suite": "its rules fork",
+    "test_contract": _PROCESSES,
     "test_embedding": _PROCESSES,
     "test_examples_mux": _PROCESSES,
     "test_examples_stores": _PROCESSES,
@@ -44,6 +46,7 @@ MODULES = {
     "test_readme": _PROCESSES,
     "test_stack_command": _NAMESPACES,
     "test_state_machine": _ONE_MODEL,
+    "test_store": "it forks, kills, and looks at all there is in the process",
     "test_subinterpreters": "interpreters are the process's",
     "test_threads": "has threads of its own, and a watchdog for all",
     "test_tools": _PROCESSES,

@@ -613,6 +613,7 @@ def test_16_killed_between_steps_of_an_identity(store_path: Path) -> None:
             assert session.store.check() == []
 
 
+@pytest.mark.thread_unsafe(reason="it has threads of its own")
 def test_17_threads(session: ndis.Session) -> None:
     """Register, query and deregister run beside each other; the last waits."""
     provider = session.register_provider(
