@@ -87,7 +87,8 @@ from .provider import (
     NativeHandler,
     Provider,
 )
-from .session import IndexCounts, QueryResults, Session
+from .query_results import QueryResults
+from .session import IndexCounts, Session
 
 __version__ = _library_version()
 
