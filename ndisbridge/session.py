@@ -2,7 +2,8 @@
 """
 Sessions, and the NET_LUID indexes, interface table and OIDs of one.
 
-Providers, identities and interfaces are in :mod:`ndisbridge.provider`.
+What it makes is in :mod:`ndisbridge.provider`, :mod:`ndisbridge.identity` and
+:mod:`ndisbridge.interface`.
 """
 
 from __future__ import annotations
@@ -37,9 +38,12 @@ from .exceptions import (
     ResourcesError,
     error_for,
 )
+from .handlers import Handler, OidHandler
+from .identity import Identity
+from .interface import Interface
 from .net_luid import NetLuid
 from .persistence import IdentityRecord, Store, StoreError, open_store
-from .provider import Handler, Identity, Interface, OidHandler, Provider
+from .provider import Provider
 from .query_results import QueryResults
 from .structures import (
     DECODERS,

@@ -26,8 +26,9 @@ from ..exceptions import (
     NdisTimeoutError,
     ResourcesError,
 )
+from ..identity import Identity
 from ..persistence import IdentityRecord
-from ..provider import Identity, Provider
+from ..provider import Provider
 from .adapter import MiniportAdapter, native_flags
 from .answers import OWN, Handlers
 from .deadlines import Workers
