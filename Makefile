@@ -140,6 +140,7 @@ PROVEN := $(addprefix tests/test_,schedules.py c.py fuzz.py coverage.py \
 prove: export MODEL_PREEMPTIONS ?= 3
 prove: export MODEL_LIMIT ?= 2000000
 prove: export MODEL_RANDOM ?= 200000
+prove: export SANITIZED ?= all
 prove: export FUZZ_SECONDS := $(FUZZ_SECONDS)
 prove: build $(VENV)/.tools
 	@PYTHONPATH=tests $(BIN)/python -m pytest -p proving -rP $(PROVEN) \

@@ -7,6 +7,7 @@ and UBSan, or ThreadSanitizer, look into.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,23 @@ TESTS = (
     "proxy_races",
     "proxy_native",
 )
+#: The rest that runs in one process, for `make prove`.
+MORE = (
+    "conformance",
+    "conformance_proxy",
+    "free_threading",
+    "live",
+    "namespaces",
+    "pinning",
+    "proxy",
+    "proxy_edges",
+    "proxy_machine",
+    "proxy_requests",
+    "proxy_status",
+    "subinterpreters",
+)
+if os.environ.get("SANITIZED") == "all":
+    TESTS += MORE
 RUNTIMES = {
     "address,undefined": ["libasan.so", "libubsan.so"],
     "thread": ["libtsan.so"],
@@ -95,7 +113,7 @@ class Tree:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=600,
+            timeout=3600,
         )
 
     def build(self) -> None:
@@ -147,7 +165,9 @@ def tree(
     return made
 
 
-def test_threads(tree: Tree) -> None:
+def test_threads(
+    tree: Tree, record_property: Callable[[str, object], None]
+) -> None:
     """Nothing is read or written that is not there, or by two at once."""
     done = tree.run(
         "-m",
@@ -163,7 +183,9 @@ def test_threads(tree: Tree) -> None:
     assert done.returncode == 0, done.stdout[-12000:]
     assert "Sanitizer" not in done.stdout, done.stdout[-12000:]
     assert "runtime error" not in done.stdout, done.stdout[-12000:]
-    assert " passed" in done.stdout
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed, done.stdout[-4000:]
+    record_property("tests", int(passed[1]))
 
 
 def test_what_is_planted_is_found(tree: Tree) -> None:
