@@ -83,7 +83,7 @@ core = Extension(
 fastcall = Extension(
     "ndisbridge._fastcall",
     sources=["csrc/fastcall.c"],
-    depends=[HEADER, "setup.py"],
+    depends=[HEADER, "setup.py", "csrc/platform.h", "csrc/python_later.h"],
     py_limited_api=not FREE_THREADED,
 )
 

@@ -9,9 +9,10 @@
  * handler, and the exceptions that such calls leave behind for the thread
  * that asked.
  *
- * Limited API of 3.10, where METH_FASTCALL came in; all of the API where there
- * is no GIL.  "With the GIL held" means attached to the interpreter there, and
- * excludes nobody.  No other file includes Python.h.
+ * Limited API of 3.10, where METH_FASTCALL came in, and a little that came
+ * later (python_later.h); all of the API where there is no GIL.  "With the GIL
+ * held" means attached to the interpreter there, and excludes nobody.  No
+ * other file includes Python.h.
  */
 /* It says whether there is a GIL; without one there is no limited API. */
 #include <pyconfig.h>
@@ -24,6 +25,7 @@
 
 #include "../ndisbridge/include/ndisbridge.h"
 #include "platform.h"
+#include "python_later.h"
 
 /* What Py_RETURN_NONE does with the headers of 3.12 and later takes None to
  * be immortal, which it is not where this binary runs on an older one. */
@@ -78,8 +80,10 @@ static void restore(PyObject *exception)
     PyErr_Restore(type, exception, PyException_GetTraceback(exception));
 }
 
-/* Raises what is parked, or what raise_status makes of a status. */
-static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
+/* Raises what is parked, or what raise_status makes of a status, and of a
+ * text if there is one. */
+static PyObject *fail_because(
+    PyObject *raise_status, ndisbridge_status status, PyObject *text)
 {
     PyObject *list = parked, *number, *result;
 
@@ -93,13 +97,18 @@ static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
     number = PyLong_FromLong(status);
     if (number == NULL)
         return NULL;
-    result = PyObject_CallFunctionObjArgs(raise_status, number, NULL);
+    result = PyObject_CallFunctionObjArgs(raise_status, number, text, NULL);
     Py_DECREF(number);
     if (result != NULL) {
         Py_DECREF(result);
         PyErr_SetString(PyExc_SystemError, "a failure did not raise");
     }
     return NULL;
+}
+
+static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
+{
+    return fail_because(raise_status, status, NULL);
 }
 
 static PyObject *module_park(PyObject *module, PyObject *exception)
@@ -172,6 +181,55 @@ static int to_u32(PyObject *object, uint32_t *value)
         return -1;
     *value = wide < UINT32_MAX ? (uint32_t)wide : UINT32_MAX;
     return 0;
+}
+
+/* Whether a format of the struct module, of an item of 4 bytes, is that of an
+ * int in the machine's own order.  NULL stands for bytes. */
+static int is_int_format(const char *format)
+{
+#if PY_BIG_ENDIAN
+    const char *orders = "@=>";
+#else
+    const char *orders = "@=<";
+#endif
+    if (format == NULL)
+        return 0;
+    format += memchr(orders, *format, 3) != NULL;
+    return memchr("IiLl", *format, 4) != NULL && format[1] == '\0';
+}
+
+/* The indexes that a buffer holds: contiguous, of uint32.  Keeps it in use
+ * until PyBuffer_Release(). */
+static int get_indexes(
+    PyObject *object, Py_buffer *view, int flags, uint32_t *count)
+{
+    if (PyObject_GetBuffer(object, view, flags | PyBUF_ND | PyBUF_FORMAT) != 0)
+        return -1;
+    if (view->itemsize != 4 || !is_int_format(view->format)) {
+        PyErr_SetString(PyExc_TypeError,
+            "indexes must be a buffer of uint32, or ints");
+    } else if (view->len / 4 > UINT32_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "a buffer of too many indexes");
+    } else {
+        *count = (uint32_t)(view->len / 4);
+        return 0;
+    }
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static PyObject *module_is_indexes(PyObject *module, PyObject *object)
+{
+    Py_buffer view;
+    uint32_t count;
+
+    (void)module;
+    if (!PyObject_CheckBuffer(object))
+        return PyBool_FromLong(0);
+    if (get_indexes(object, &view, 0, &count) != 0)
+        return NULL;
+    PyBuffer_Release(&view);
+    return PyBool_FromLong(1);
 }
 
 static int expect(Py_ssize_t given, Py_ssize_t wanted, const char *name)
@@ -565,6 +623,70 @@ static PyObject *space_free(PyObject *object, PyObject *net_luid_index)
     return none();
 }
 
+/* So many indexes take some microseconds: the GIL is kept, which is 30 ns less
+ * where there are few. */
+#define BRIEF 4096
+
+static PyObject *space_allocate_many(PyObject *object, PyObject *out)
+{
+    IndexSpace *self = (IndexSpace *)object;
+    Py_buffer view;
+    uint32_t count;
+    ndisbridge_status status = NDISBRIDGE_STATUS_PENDING;
+
+    if (get_indexes(out, &view, PyBUF_WRITABLE, &count) != 0)
+        return NULL;
+    drop_parked();
+    if (count <= BRIEF)
+        status = ndisbridge_try_allocate_net_luid_indexes(
+            self->core->session, view.buf, count, self->if_type);
+    if (status == NDISBRIDGE_STATUS_PENDING) {
+        Py_BEGIN_ALLOW_THREADS
+        status = ndisbridge_allocate_net_luid_indexes(
+            self->core->session, view.buf, count, self->if_type);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&view);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return fail(self->core->raise_status, status);
+    return none();
+}
+
+static PyObject *space_free_many(PyObject *object, PyObject *indexes)
+{
+    IndexSpace *self = (IndexSpace *)object;
+    Py_buffer view;
+    uint32_t count, freed;
+    ndisbridge_status status;
+    PyObject *text = NULL;
+
+    if (get_indexes(indexes, &view, 0, &count) != 0)
+        return NULL;
+    if (count <= BRIEF) {
+        status = ndisbridge_free_net_luid_indexes(
+            self->core->session, &freed, self->if_type, view.buf, count);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        status = ndisbridge_free_net_luid_indexes(
+            self->core->session, &freed, self->if_type, view.buf, count);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&view);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        return PyLong_FromUnsignedLong(freed);
+    drop_parked();
+    if (status == NDISBRIDGE_STATUS_INVALID_PARAMETER) {
+        text = PyUnicode_FromFormat("%u of %u indexes were not allocated "
+                                    "here; the others have been freed",
+            count - freed, count);
+        if (text == NULL)
+            return NULL;
+    }
+    fail_because(self->core->raise_status, status, text);
+    Py_XDECREF(text);
+    return NULL;
+}
+
 static PyObject *space_if_type(PyObject *self, void *unused)
 {
     (void)unused;
@@ -578,6 +700,12 @@ static PyMethodDef space_methods[] = {
     { "free", space_free, METH_O,
         "free(net_luid_index)\n\n"
         "Free an allocated NET_LUID index (NdisIfFreeNetLuidIndex)." },
+    { "allocate_many", space_allocate_many, METH_O,
+        "allocate_many(out)\n\n"
+        "Fill a buffer of uint32 with allocated indexes, all or none." },
+    { "free_many", space_free_many, METH_O,
+        "free_many(indexes) -> int\n\n"
+        "Free the indexes in a buffer of uint32." },
     { NULL, NULL, 0, NULL }
 };
 
@@ -591,7 +719,7 @@ static PyType_Slot space_slots[] = {
     { Py_tp_dealloc, space_dealloc },
     { Py_tp_methods, space_methods },
     { Py_tp_getset, space_members },
-    { Py_tp_doc, "The NET_LUID indexes of one IfType, for loops: the two\n"
+    { Py_tp_doc, "The NET_LUID indexes of one IfType, for loops: its\n"
                  "methods are built in and make one C call each.\n\n"
                  "Made by Session.index_space().  Safe from any thread." },
     { 0, NULL }
@@ -1014,6 +1142,9 @@ static ndisbridge_status not_supported_query(void *context,
 /* ---- module ----------------------------------------------------------- */
 
 static PyMethodDef module_methods[] = {
+    { "is_indexes", module_is_indexes, METH_O,
+        "is_indexes(object) -> bool\n\n"
+        "Whether it is a buffer, of uint32; any other is a TypeError." },
     { "park", module_park, METH_O,
         "park(exception)\n\nLeave an exception for the caller of C." },
     { "reraise", module_reraise, METH_O,

@@ -316,7 +316,8 @@ class Session(Closing):
     def index_space(self, if_type: int) -> IndexSpace:
         """
         The NET_LUID indexes of one IfType, as an object whose
-        ``allocate()`` and ``free(net_luid_index)`` are bound builtins: one
+        ``allocate()``, ``free(net_luid_index)``, ``allocate_many(out)`` and
+        ``free_many(indexes)``, of buffers of uint32, are bound builtins: one
         C call each, for loops.
 
         Args:
@@ -407,7 +408,7 @@ class Session(Closing):
                 sessions that hold blocks of the type.
             StoreError: A lease was needed, and the store refused it.
         """
-        _check_if_type(if_type)
+        space = self._spaces.get(if_type) or self.index_space(if_type)
         if out is None:
             most = NET_LUID_INDEX_MAX + 1
             if count is None or not 0 <= count <= most:
@@ -416,7 +417,7 @@ class Session(Closing):
         elif count is not None:
             raise TypeError("give count or out, not both")
         try:
-            self._core.allocate_many(out, if_type)
+            space.allocate_many(out)
         except ResourcesError as error:
             raise self._exhausted(if_type, error) from None
         return out
@@ -437,8 +438,8 @@ class Session(Closing):
                 have been freed.  Of ints of which one is out of range none
                 is.
         """
-        _check_if_type(if_type)
-        return self._core.free_many(if_type, indexes)
+        space = self.index_space(if_type)
+        return space.free_many(_native.as_indexes(indexes))
 
     def claim_net_luid_index(self, if_type: int, net_luid_index: int) -> None:
         """
