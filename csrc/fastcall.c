@@ -155,16 +155,21 @@ static PyObject *module_take_parked(PyObject *module, PyObject *unused)
 
 /* ---- arguments -------------------------------------------------------- */
 
+/* What else reads 64 bits copies the digits of an int as bytes: 12 ns. */
+static unsigned long long as_u64(PyObject *object)
+{
+#if SIZE_MAX >= UINT64_MAX
+    return PyLong_AsSize_t(object);
+#else
+    return PyLong_AsUnsignedLongLong(object);
+#endif
+}
+
 /* An int that does not fit is a value that no NET_LUID, index or OID can
  * have: it becomes one that the core does not know. */
 static int to_u64(PyObject *object, unsigned long long *value)
 {
-#if SIZE_MAX >= UINT64_MAX
-    /* It goes over the digits; the other copies them as bytes: 12 ns. */
-    *value = PyLong_AsSize_t(object);
-#else
-    *value = PyLong_AsUnsignedLongLong(object);
-#endif
+    *value = as_u64(object);
     if (*value == (unsigned long long)-1 && PyErr_Occurred()) {
         if (!PyErr_ExceptionMatches(PyExc_OverflowError))
             return -1;
@@ -239,6 +244,17 @@ static int expect(Py_ssize_t given, Py_ssize_t wanted, const char *name)
     PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments (%zd given)",
         name, wanted, given);
     return -1;
+}
+
+/* Whether an object is of one of the types here, which are not at hand: but
+ * nothing else ends like it. */
+static int is_made_by(PyObject *object, destructor dealloc, const char *text)
+{
+    if (PyType_GetSlot(Py_TYPE(object), Py_tp_dealloc)
+        == (void *)(uintptr_t)dealloc)
+        return 1;
+    PyErr_SetString(PyExc_TypeError, text);
+    return 0;
 }
 
 /* ---- SessionCore ------------------------------------------------------ */
@@ -560,12 +576,8 @@ static PyObject *space_new(PyTypeObject *type, PyObject *args, PyObject *keys)
     (void)keys;
     if (!PyArg_ParseTuple(args, "OH:IndexSpace", &core, &if_type))
         return NULL;
-    /* The type itself is not at hand here, but nothing else ends like it. */
-    if (PyType_GetSlot(Py_TYPE(core), Py_tp_dealloc)
-        != (void *)(uintptr_t)core_dealloc) {
-        PyErr_SetString(PyExc_TypeError, "core must be a SessionCore");
+    if (!is_made_by(core, core_dealloc, "core must be a SessionCore"))
         return NULL;
-    }
     self = (IndexSpace *)allocate(type, 0);
     if (self == NULL)
         return NULL;
@@ -728,18 +740,191 @@ static PyType_Slot space_slots[] = {
 static PyType_Spec space_spec = { "ndisbridge._fastcall.IndexSpace",
     sizeof(IndexSpace), 0, Py_TPFLAGS_DEFAULT, space_slots };
 
+/* ---- Handlers: those of a provider that are written in Python ---------- */
+
+/* An OID that is answered in Python: what its handler is called with, and
+ * what becomes of an int that it returns. */
+typedef struct {
+    PyObject *function;  /* callable(context, oid); NULL: the slot is empty */
+    PyObject *number;
+    uint32_t oid;
+    uint32_t int_size;
+} OidHandler;
+
+/* Nothing of it changes once it is made: no lock is needed to look into it. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *query;  /* callable(context, oid) or None */
+    PyObject *set;  /* callable(context, oid, value) or None */
+    PyObject *encode;  /* callable(oid, value) -> bytes */
+    PyObject *decode;  /* callable(oid, bytes) -> value */
+    OidHandler *slots;  /* hashed; a power of two, half of them empty */
+    uint32_t mask;
+} Handlers;
+
+/* Bytes of an int as the value of an OID, or as the one member of an array;
+ * 0 where an int is none. */
+static uint32_t int_size(uint32_t object_id)
+{
+    ndisbridge_oid_description description;
+
+    if (ndisbridge_describe_oid(&description, object_id)
+        != NDISBRIDGE_STATUS_SUCCESS)
+        return 0;
+    return description.type == NDISBRIDGE_OID_TYPE_UNSIGNED
+            || description.type == NDISBRIDGE_OID_TYPE_BOOLEAN
+        ? description.size
+        : 0;
+}
+
+/* More than the catalog has. */
+#define MOST_OIDS 512
+
+/* Where an OID is, or the empty slot where it would be. */
+static OidHandler *handlers_slot(const Handlers *self, uint32_t oid)
+{
+    uint32_t at = oid * 0x9E3779B1u >> 16;
+
+    for (;; at++) {
+        OidHandler *slot = &self->slots[at & self->mask];
+
+        if (slot->function == NULL || slot->oid == oid)
+            return slot;
+    }
+}
+
+static int handlers_add(Handlers *self, uint32_t oid, PyObject *function)
+{
+    OidHandler *slot = handlers_slot(self, oid);
+    PyObject *number;
+
+    if (slot->function != NULL)
+        return 0;
+    number = PyLong_FromUnsignedLong(oid);
+    if (number == NULL)
+        return -1;
+    Py_INCREF(function);
+    *slot = (OidHandler) { function, number, oid, int_size(oid) };
+    return 0;
+}
+
+/* The OIDs with a handler of their own, and of the catalog all others if
+ * there is one for the rest.  (An OID that is not here is answered too, after
+ * an int has been made of it.) */
+static int handlers_fill(Handlers *self, PyObject *oids)
+{
+    uint32_t catalog[MOST_OIDS], count = MOST_OIDS, size = 16;
+    PyObject *key, *function;
+    Py_ssize_t position = 0, own = PyDict_Size(oids);
+    uint32_t oid;
+
+    if (self->query == Py_None
+        || ndisbridge_list_oids(catalog, &count) != NDISBRIDGE_STATUS_SUCCESS)
+        count = 0;
+    while (size / 2 < (size_t)own + count)
+        size *= 2;
+    self->slots = PyMem_Calloc(size, sizeof *self->slots);
+    if (self->slots == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->mask = size - 1;
+    while (PyDict_Next(oids, &position, &key, &function))
+        if (to_u32(key, &oid) != 0 || handlers_add(self, oid, function) != 0)
+            return -1;
+    for (uint32_t i = 0; i < count; i++)
+        if (handlers_add(self, catalog[i], self->query) != 0)
+            return -1;
+    return 0;
+}
+
+static PyObject *handlers_new(
+    PyTypeObject *type, PyObject *args, PyObject *keys)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    PyObject *query_, *set, *oids, *encode, *decode;
+    Handlers *self;
+
+    (void)keys;
+    if (!PyArg_ParseTuple(args, "OOO!OO:Handlers", &query_, &set,
+            &PyDict_Type, &oids, &encode, &decode))
+        return NULL;
+    self = (Handlers *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(query_), self->query = query_;
+    Py_INCREF(set), self->set = set;
+    Py_INCREF(encode), self->encode = encode;
+    Py_INCREF(decode), self->decode = decode;
+    if (handlers_fill(self, oids) != 0)
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static int handlers_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Handlers *self = (Handlers *)object;
+
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->query);
+    Py_VISIT(self->set);
+    Py_VISIT(self->encode);
+    Py_VISIT(self->decode);
+    for (uint32_t i = 0; self->slots != NULL && i <= self->mask; i++)
+        Py_VISIT(self->slots[i].function);
+    return 0;
+}
+
+static int handlers_clear(PyObject *object)
+{
+    Handlers *self = (Handlers *)object;
+    OidHandler *slots = self->slots;
+
+    Py_CLEAR(self->query);
+    Py_CLEAR(self->set);
+    Py_CLEAR(self->encode);
+    Py_CLEAR(self->decode);
+    self->slots = NULL;
+    for (uint32_t i = 0; slots != NULL && i <= self->mask; i++) {
+        Py_XDECREF(slots[i].function);
+        Py_XDECREF(slots[i].number);
+    }
+    PyMem_Free(slots);
+    return 0;
+}
+
+static void handlers_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    PyObject_GC_UnTrack(object);
+    handlers_clear(object);
+    release(object);
+    Py_DECREF(type);
+}
+
+static PyType_Slot handlers_slots[] = {
+    { Py_tp_new, handlers_new },
+    { Py_tp_dealloc, handlers_dealloc },
+    { Py_tp_traverse, handlers_traverse },
+    { Py_tp_clear, handlers_clear },
+    { Py_tp_doc, "Handlers(query, set, oids, encode, decode)" },
+    { 0, NULL }
+};
+
+static PyType_Spec handlers_spec = { "ndisbridge._fastcall.Handlers",
+    sizeof(Handlers), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    handlers_slots };
+
 /* ---- HandlerContext: the way back into Python ------------------------- */
 
 /* What a Python provider's handlers are called with: provider_if_context of
  * its interfaces points to one. */
 typedef struct {
     PyObject_HEAD
-    PyObject *query;  /* callable(context, oid) or None */
-    PyObject *set;  /* callable(context, oid, value) or None */
-    PyObject *oids;  /* {oid: callable(context, oid)} */
-    PyObject *context;  /* what the user gets; like all above, for ever */
-    PyObject *encode;  /* callable(oid, value) -> bytes */
-    PyObject *decode;  /* callable(oid, bytes) -> value */
+    Handlers *handlers;
+    PyObject *context;  /* what the user gets; like the above, for ever */
     /* A driver in C, where nothing in Python stands above it: routed_query()
      * calls it without Python while `direct` says so. */
     ndisbridge_if_query_object native_query;
@@ -751,22 +936,19 @@ static PyObject *context_new(
     PyTypeObject *type, PyObject *args, PyObject *keys)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    PyObject *query_, *set, *oids, *context, *encode, *decode;
+    PyObject *handlers, *context;
     HandlerContext *self;
 
     (void)keys;
-    if (!PyArg_ParseTuple(args, "OOOOOO:HandlerContext", &query_, &set,
-            &oids, &context, &encode, &decode))
+    if (!PyArg_ParseTuple(args, "OO:HandlerContext", &handlers, &context))
+        return NULL;
+    if (!is_made_by(handlers, handlers_dealloc, "handlers must be Handlers"))
         return NULL;
     self = (HandlerContext *)allocate(type, 0);
     if (self == NULL)
         return NULL;
-    Py_INCREF(query_), self->query = query_;
-    Py_INCREF(set), self->set = set;
-    Py_INCREF(oids), self->oids = oids;
+    Py_INCREF(handlers), self->handlers = (Handlers *)handlers;
     Py_INCREF(context), self->context = context;
-    Py_INCREF(encode), self->encode = encode;
-    Py_INCREF(decode), self->decode = decode;
     return (PyObject *)self;
 }
 
@@ -775,12 +957,8 @@ static int context_traverse(PyObject *object, visitproc visit, void *arg)
     HandlerContext *self = (HandlerContext *)object;
 
     Py_VISIT(Py_TYPE(object));
-    Py_VISIT(self->query);
-    Py_VISIT(self->set);
-    Py_VISIT(self->oids);
+    Py_VISIT(self->handlers);
     Py_VISIT(self->context);
-    Py_VISIT(self->encode);
-    Py_VISIT(self->decode);
     return 0;
 }
 
@@ -788,12 +966,8 @@ static int context_clear(PyObject *object)
 {
     HandlerContext *self = (HandlerContext *)object;
 
-    Py_CLEAR(self->query);
-    Py_CLEAR(self->set);
-    Py_CLEAR(self->oids);
+    Py_CLEAR(self->handlers);
     Py_CLEAR(self->context);
-    Py_CLEAR(self->encode);
-    Py_CLEAR(self->decode);
     return 0;
 }
 
@@ -874,8 +1048,7 @@ static PyType_Slot context_slots[] = {
     { Py_tp_clear, context_clear },
     { Py_tp_methods, context_methods },
     { Py_tp_getset, context_members },
-    { Py_tp_doc,
-        "HandlerContext(query, set, oids, context, encode, decode)" },
+    { Py_tp_doc, "HandlerContext(handlers, context)" },
     { 0, NULL }
 };
 
@@ -924,26 +1097,11 @@ static ndisbridge_status give_bytes(
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
-/* Bytes of an int as the value of an OID, or as the one member of an array;
- * 0 where an int is none. */
-static uint32_t int_size(uint32_t object_id)
-{
-    ndisbridge_oid_description description;
-
-    if (ndisbridge_describe_oid(&description, object_id)
-        != NDISBRIDGE_STATUS_SUCCESS)
-        return 0;
-    return description.type == NDISBRIDGE_OID_TYPE_UNSIGNED
-            || description.type == NDISBRIDGE_OID_TYPE_BOOLEAN
-        ? description.size
-        : 0;
-}
-
 /* An int takes the size of its OID: 1, 4 or 8 bytes. */
 static ndisbridge_status give_int(
     PyObject *value, uint32_t size, uint32_t *length, void *output)
 {
-    unsigned long long number = PyLong_AsUnsignedLongLong(value);
+    unsigned long long number = as_u64(value);
     uint32_t room = *length;
 
     if (number == (unsigned long long)-1 && PyErr_Occurred())
@@ -965,18 +1123,17 @@ static ndisbridge_status give_int(
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
-static ndisbridge_status give(HandlerContext *self, uint32_t object_id,
+static ndisbridge_status give(const Handlers *handlers, uint32_t size,
     PyObject *oid, PyObject *value, uint32_t *length, void *output)
 {
-    uint32_t size = PyLong_Check(value) ? int_size(object_id) : 0;
     PyObject *bytes;
     ndisbridge_status status;
 
-    if (size != 0)
+    if (size != 0 && PyLong_Check(value))
         return give_int(value, size, length, output);
     if (PyBytes_Check(value))
         return give_bytes(value, length, output);
-    bytes = PyObject_CallFunctionObjArgs(self->encode, oid, value, NULL);
+    bytes = PyObject_CallFunctionObjArgs(handlers->encode, oid, value, NULL);
     if (bytes == NULL)
         return park_current();
     status = give_bytes(bytes, length, output);
@@ -984,7 +1141,7 @@ static ndisbridge_status give(HandlerContext *self, uint32_t object_id,
     return status;
 }
 
-static ndisbridge_status nobody_answers(uint32_t object_id)
+static NB_NOINLINE ndisbridge_status nobody_answers(uint32_t object_id)
 {
     ndisbridge_oid_description description;
     ndisbridge_status status =
@@ -995,30 +1152,40 @@ static ndisbridge_status nobody_answers(uint32_t object_id)
         : status;
 }
 
-static ndisbridge_status call_query(HandlerContext *self, uint32_t object_id,
-    uint32_t *length, void *output)
+/* A handler may deregister and drop everything but the context, which the
+ * caller keeps, and so the handlers. */
+static ndisbridge_status call_handler(const HandlerContext *self,
+    const OidHandler *handler, uint32_t *length, void *output)
 {
-    PyObject *oid = PyLong_FromUnsignedLong(object_id), *handler, *value;
+    PyObject *value =
+        nb_call(handler->function, self->context, handler->number);
     ndisbridge_status status;
 
-    if (oid == NULL)
+    if (value == NULL)
         return park_current();
-    /* Borrowed: nobody changes what is here, not even the provider. */
-    handler = PyDict_GetItemWithError(self->oids, oid);
-    if (handler == NULL)
-        handler = self->query;
-    if (handler == Py_None) {
-        Py_DECREF(oid);
+    status = give(self->handlers, handler->int_size, handler->number, value,
+        length, output);
+    Py_DECREF(value);
+    return status;
+}
+
+static ndisbridge_status call_query(const HandlerContext *self,
+    uint32_t object_id, uint32_t *length, void *output)
+{
+    const Handlers *handlers = self->handlers;
+    OidHandler handler = *handlers_slot(handlers, object_id);
+    ndisbridge_status status;
+
+    if (handler.function != NULL)
+        return call_handler(self, &handler, length, output);
+    if (handlers->query == Py_None)
         return nobody_answers(object_id);
-    }
-    value = PyObject_CallFunctionObjArgs(handler, self->context, oid, NULL);
-    if (value == NULL) {
-        status = park_current();
-    } else {
-        status = give(self, object_id, oid, value, length, output);
-        Py_DECREF(value);
-    }
-    Py_DECREF(oid);
+    handler.function = handlers->query;
+    handler.number = PyLong_FromUnsignedLong(object_id);
+    if (handler.number == NULL)
+        return park_current();
+    status = call_handler(self, &handler, length, output);
+    Py_DECREF(handler.number);
     return status;
 }
 
@@ -1056,7 +1223,6 @@ static ndisbridge_status python_query(void *context, uint32_t object_id,
     PyObject *earlier = put_aside();
     ndisbridge_status status;
 
-    /* A handler may deregister and drop everything but this. */
     Py_INCREF((PyObject *)context);
     status = call_query(
         context, object_id, output_buffer_length, output_buffer);
@@ -1089,21 +1255,22 @@ static ndisbridge_status routed_query(void *context, uint32_t object_id,
 
 /* Without formats that take a length: what they mean depends on the version
  * of Python that this was built with. */
-static ndisbridge_status call_set(HandlerContext *self, uint32_t object_id,
-    const void *input, uint32_t length)
+static ndisbridge_status call_set(const HandlerContext *self,
+    uint32_t object_id, const void *input, uint32_t length)
 {
+    const Handlers *handlers = self->handlers;
     PyObject *oid, *bytes, *value = NULL, *result = NULL;
 
-    if (self->set == Py_None)
+    if (handlers->set == Py_None)
         return nobody_answers(object_id);
     oid = PyLong_FromUnsignedLong(object_id);
     bytes = PyBytes_FromStringAndSize(input, (Py_ssize_t)length);
     if (oid != NULL && bytes != NULL)
         value =
-            PyObject_CallFunctionObjArgs(self->decode, oid, bytes, NULL);
+            PyObject_CallFunctionObjArgs(handlers->decode, oid, bytes, NULL);
     if (value != NULL)
         result = PyObject_CallFunctionObjArgs(
-            self->set, self->context, oid, value, NULL);
+            handlers->set, self->context, oid, value, NULL);
     Py_XDECREF(oid);
     Py_XDECREF(bytes);
     Py_XDECREF(value);
@@ -1188,6 +1355,7 @@ static int module_exec(PyObject *module)
 {
     if (add_type(module, "SessionCore", &core_spec) != 0
         || add_type(module, "IndexSpace", &space_spec) != 0
+        || add_type(module, "Handlers", &handlers_spec) != 0
         || add_type(module, "HandlerContext", &context_spec) != 0
         || add_address(module, "QUERY_TRAMPOLINE", (uintptr_t)python_query)
             != 0

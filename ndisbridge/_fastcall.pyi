@@ -38,17 +38,22 @@ class IndexSpace:
     def free_many(self, indexes: Any, /) -> int: ...
 
 @final
-class HandlerContext:
-    direct: bool
+class Handlers:
     def __new__(
         cls,
         query: Callable[[Any, int], Any] | None,
         set: Callable[[Any, int, Any], Any] | None,
         oids: dict[int, Callable[[Any, int], Any]],
-        context: object,
         encode: Callable[[int, Any], bytes],
         decode: Callable[[int, bytes], Any],
         /,
+    ) -> Handlers: ...
+
+@final
+class HandlerContext:
+    direct: bool
+    def __new__(
+        cls, handlers: Handlers, context: object, /
     ) -> HandlerContext: ...
     @property
     def address(self) -> int: ...
