@@ -2,6 +2,8 @@
 from collections.abc import Callable
 from typing import Any, NoReturn, final
 
+from .net_luid import NetLuid
+
 QUERY_TRAMPOLINE: int
 SET_TRAMPOLINE: int
 NOT_SUPPORTED_QUERY: int
@@ -16,12 +18,16 @@ def take_parked() -> list[BaseException]: ...
 @final
 class SessionCore:
     def __new__(
-        cls, address: int, raise_status: Callable[[int], None], /
+        cls,
+        address: int,
+        raise_status: Callable[..., None],
+        net_luid: type[NetLuid],
+        /,
     ) -> SessionCore: ...
     @property
     def address(self) -> int: ...
     def get_if_index(self, net_luid: int, /) -> int: ...
-    def get_net_luid(self, if_index: int, /) -> int: ...
+    def get_net_luid(self, if_index: int, /) -> NetLuid: ...
     def query_bytes(self, net_luid: int, oid: int, /) -> bytes: ...
     def query_plain(
         self, net_luid: int, oid: int, /

@@ -22,7 +22,7 @@ import threading
 import uuid
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _fastcall
 from ._ndisbridge import ffi, lib
@@ -32,6 +32,9 @@ from .exceptions import (
     InvalidParameterError,
     error_for,
 )
+
+if TYPE_CHECKING:
+    from .net_luid import NetLuid
 
 _SUCCESS = lib.NDISBRIDGE_STATUS_SUCCESS
 _PENDING = lib.NDISBRIDGE_STATUS_PENDING
@@ -593,6 +596,7 @@ class Core:
         if_index_policy: int,
         if_index_first: int,
         wait_timeout_ms: int,
+        net_luid: type[NetLuid],
     ) -> None:
         config = ffi.new("ndisbridge_session_config *")
         config.header = {**_HEADER, "size": ffi.sizeof(config[0])}
@@ -614,7 +618,9 @@ class Core:
         check_quiet(lib.ndisbridge_session_create(out, config))
         self._session = out[0]
         address = int(ffi.cast("uintptr_t", out[0]))
-        self.fast = _fastcall.SessionCore(address, _RaiseStatus(handle))
+        self.fast = _fastcall.SessionCore(
+            address, _RaiseStatus(handle), net_luid
+        )
         # What closing was answered: to each who asked, one list.
         self._closings: list[list[int]] = []
         self._rooms: dict[str, int] = {}  # rows of each table, last time

@@ -172,6 +172,7 @@ class Session(Closing):
                 if_index_policy=if_index_policy,
                 if_index_first=self._store.if_index_first,
                 wait_timeout_ms=wait_timeout_ms,
+                net_luid=NetLuid,
             )
         except BaseException:
             self._store.close()
@@ -187,6 +188,10 @@ class Session(Closing):
         #: get_interface_index_from_net_luid(net_luid) -> int
         #: (NdisIfGetInterfaceIndexFromNetLuid), a bound builtin.
         self.get_interface_index_from_net_luid = fast.get_if_index
+        #: get_net_luid_from_interface_index(if_index) -> NetLuid
+        #: (NdisIfGetNetLuidFromInterfaceIndex), a bound builtin.  An ifIndex
+        #: that is not registered is an InterfaceNotFoundError in both.
+        self.get_net_luid_from_interface_index = fast.get_net_luid
         if os.getpid() == self._pid:  # not in a child forked meanwhile
             self._closed = False
 
@@ -620,18 +625,6 @@ class Session(Closing):
             ForkedError: It came through ``fork()``.
         """
         return self._core.interface_count()
-
-    def get_net_luid_from_interface_index(self, if_index: int) -> NetLuid:
-        """
-        NET_LUID of a registered ifIndex (NdisIfGetNetLuidFromInterfaceIndex).
-
-        Args:
-            if_index: 1 .. IF_INDEX_MAX.
-
-        Raises:
-            InterfaceNotFoundError: None is registered, or none can be.
-        """
-        return NetLuid(self._core.fast.get_net_luid(if_index))
 
     def query_binding_if_index(
         self, if_index: int
