@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import _native
+from . import _native_structures
 from .constants import IfType
 from .exceptions import InvalidParameterError
 from .net_luid import NetLuid
@@ -23,7 +23,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def check_alias(alias: str) -> None:
     """Raise InvalidParameterError unless it can be an ifAlias."""
-    _native.limited_utf16(alias, "an alias")
+    _native_structures.limited_utf16(alias, "an alias")
     if _SURROGATE.search(alias):
         raise InvalidParameterError("an alias has no surrogates")
 

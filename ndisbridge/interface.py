@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import _native
+from . import _native_structures
 from .constants import (
     IfAccessType,
     IfConnectionType,
@@ -46,16 +46,16 @@ class InterfaceInformation:
     media_type: int = Medium._802_3
     physical_medium_type: int = PhysicalMedium.UNSPECIFIED
     network_guid: uuid.UUID = _DEFAULT_NETWORK
-    tunnel_type: int = _native.TUNNEL_TYPE_UNKNOWN
+    tunnel_type: int = _native_structures.TUNNEL_TYPE_UNKNOWN
     port_number: int = 0
     supported_statistics: int = 0
     #: Bus, slot and function number; 0xFFFFFFFF where unknown.
-    location: tuple[int, int, int] = _native.LOCATION_UNKNOWN
+    location: tuple[int, int, int] = _native_structures.LOCATION_UNKNOWN
 
     def pack(self, interface_guid: uuid.UUID) -> bytes:
         """The structure with its addresses and its name behind it."""
         # One by one: this is most of what registering takes.
-        return _native.pack_information(
+        return _native_structures.pack_information(
             interface_guid=interface_guid,
             description=self.description,
             physical_address=self.physical_address,

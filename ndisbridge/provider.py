@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import _fastcall, _native
+from . import _fastcall, _native, _native_hooks
 from .constants import (
     Oid,
 )
@@ -419,7 +419,7 @@ class Provider:
                 # The store's own word, for those that it was asked about.
                 error = raised[-1] if raised else None
                 if isinstance(error, Exception) and (
-                    status == _native.status_of(error)
+                    status == _native_hooks.status_of(error)
                 ):
                     done.append(error)
                 else:

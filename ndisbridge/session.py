@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import _native, _native_events, _process
+from . import _native, _native_events, _native_structures, _process
 from ._closing import Closing
 from ._event_thread import CallbackThread, Subscription
 from ._identity_thread import IdentityThread
@@ -759,7 +759,7 @@ class Session(Closing):
             raise ValueError("this OID has no fixed size: give size")
         if not fixed:
             # Handlers write these in place: every answer must be aligned.
-            stride = _native.aligned(stride)
+            stride = _native_structures.aligned(stride)
         return QueryResults(
             oid, stride, self._core.query_many(net_luids, oid, stride)
         )

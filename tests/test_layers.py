@@ -49,6 +49,8 @@ PYTHON_LAYERS = [
     "exceptions",
     "constants",
     "rfc2863",
+    "_native_structures",
+    "_native_hooks",
     "_native",
     "_native_events",
     "_native_linux",

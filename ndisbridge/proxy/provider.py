@@ -15,7 +15,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .._native import LOCATION_UNKNOWN, NON_BLOCKING
+from .._native import NON_BLOCKING
+from .._native_structures import LOCATION_UNKNOWN
 from ..constants import IfType
 from ..exceptions import (
     DuplicateObjectIdError,
