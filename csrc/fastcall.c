@@ -189,7 +189,7 @@ static int to_u32(PyObject *object, uint32_t *value)
 }
 
 /* Whether a format of the struct module, of an item of 4 bytes, is that of an
- * int in the machine's own order.  NULL stands for bytes. */
+ * int in the machine's own order.  NULL stands for bytes, which are of 1. */
 static int is_int_format(const char *format)
 {
 #if PY_BIG_ENDIAN
@@ -197,10 +197,10 @@ static int is_int_format(const char *format)
 #else
     const char *orders = "@=<";
 #endif
-    if (format == NULL)
+    if (NB_NEVER(format == NULL))
         return 0;
     format += memchr(orders, *format, 3) != NULL;
-    return memchr("IiLl", *format, 4) != NULL && format[1] == '\0';
+    return memchr("IiLl", *format, 4) != NULL;
 }
 
 /* The indexes that a buffer holds: contiguous, of uint32.  Keeps it in use
@@ -891,7 +891,8 @@ static int handlers_fill(Handlers *self, PyObject *oids)
     uint32_t oid;
 
     if (self->query == Py_None
-        || ndisbridge_list_oids(catalog, &count) != NDISBRIDGE_STATUS_SUCCESS)
+        || NB_NEVER(ndisbridge_list_oids(catalog, &count)
+            != NDISBRIDGE_STATUS_SUCCESS))
         count = 0;
     while (size / 2 < (size_t)own + count)
         size *= 2;
@@ -928,8 +929,10 @@ static PyObject *handlers_new(
     Py_INCREF(set), self->set = set;
     Py_INCREF(encode), self->encode = encode;
     Py_INCREF(decode), self->decode = decode;
-    if (handlers_fill(self, oids) != 0)
-        Py_CLEAR(self);
+    if (handlers_fill(self, oids) != 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
     return (PyObject *)self;
 }
 
