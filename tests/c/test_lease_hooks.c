@@ -263,10 +263,10 @@ static void test_endless_trips(void)
         ndisbridge_try_allocate_net_luid_indexes(session, many, 99, 6),
         SUCCESS);
     CHECK_STATUS(
-        ndisbridge_try_allocate_net_luid_indexes(session, many, 0, 6),
+        ndisbridge_try_allocate_net_luid_indexes(session, NULL, 0, 6),
         SUCCESS);
     CHECK_STATUS(
-        ndisbridge_try_allocate_net_luid_indexes(session, many, 0, 7),
+        ndisbridge_try_allocate_net_luid_indexes(session, NULL, 0, 7),
         PENDING);
     /* While something is released, nothing is leased or given back. */
     REQUIRE(nb_transit_begin(&space->transit, &trip, NB_TRIP_RELEASE, 0)
