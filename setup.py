@@ -54,6 +54,8 @@ if os.environ.get("NDISBRIDGE_COVERAGE"):
     link_args += ["--coverage"]
 
 LTO = "-flto=auto"
+# The few bytes of thread-local state are had without a call.
+TLS = "-ftls-model=initial-exec"
 INSTRUMENTED = any(
     os.environ.get(f"NDISBRIDGE_{name}")
     for name in ("DEBUG", "SANITIZE", "COVERAGE")
@@ -74,15 +76,14 @@ core = Extension(
     extra_compile_args=[
         *compile_args,
         "-fvisibility=hidden",
-        # The few bytes of thread-local state cost one instruction less.
-        "-ftls-model=initial-exec",
+        TLS,
     ],
     extra_link_args=[*link_args, "-Wl,-soname,libndisbridge.so"],
 )
 fastcall = Extension(
     "ndisbridge._fastcall",
     sources=["csrc/fastcall.c"],
-    depends=[HEADER, "setup.py"],
+    depends=[HEADER, "setup.py", "csrc/platform.h", "csrc/python_later.h"],
     py_limited_api=not FREE_THREADED,
 )
 
@@ -115,7 +116,7 @@ class BuildExt(build_ext):
                 ext.library_dirs.insert(0, os.path.abspath(directory))
                 ext.libraries.append("ndisbridge")
                 ext.runtime_library_dirs = []
-                ext.extra_compile_args = compile_args
+                ext.extra_compile_args = [*compile_args, TLS]
                 ext.extra_link_args = [*link_args, "-Wl,-rpath,$ORIGIN"]
         # With -j the others would be linked before there is a core.
         self.parallel = None

@@ -62,15 +62,15 @@ class Claims:
     """A batch, claimed into a buffer and freed between the samples."""
 
     def __init__(self, session: ndis.Session, count: int) -> None:
-        self._session = session
+        space = session.index_space(ETHERNET)
+        self._allocate, self._free = space.allocate_many, space.free_many
         self._out = memoryview(bytearray(4 * count)).cast("I")
 
     def run(self) -> object:
-        return self._session.allocate_net_luid_indexes(ETHERNET, out=self._out)
+        return self._allocate(self._out)
 
-    def after(self, taken: Any) -> None:
-        freed = self._session.free_net_luid_indexes(ETHERNET, taken)
-        assert freed == len(self._out)
+    def after(self, _: object) -> None:
+        assert self._free(self._out) == len(self._out)
 
 
 def batches(directory: Path) -> Iterator[Ratio]:

@@ -9,9 +9,10 @@
  * handler, and the exceptions that such calls leave behind for the thread
  * that asked.
  *
- * Limited API of 3.10, where METH_FASTCALL came in; all of the API where there
- * is no GIL.  "With the GIL held" means attached to the interpreter there, and
- * excludes nobody.  No other file includes Python.h.
+ * Limited API of 3.10, where METH_FASTCALL came in, and a little that came
+ * later (python_later.h); all of the API where there is no GIL.  "With the GIL
+ * held" means attached to the interpreter there, and excludes nobody.  No
+ * other file includes Python.h.
  */
 /* It says whether there is a GIL; without one there is no limited API. */
 #include <pyconfig.h>
@@ -24,6 +25,7 @@
 
 #include "../ndisbridge/include/ndisbridge.h"
 #include "platform.h"
+#include "python_later.h"
 
 /* What Py_RETURN_NONE does with the headers of 3.12 and later takes None to
  * be immortal, which it is not where this binary runs on an older one. */
@@ -78,8 +80,10 @@ static void restore(PyObject *exception)
     PyErr_Restore(type, exception, PyException_GetTraceback(exception));
 }
 
-/* Raises what is parked, or what raise_status makes of a status. */
-static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
+/* Raises what is parked, or what raise_status makes of a status, and of a
+ * text if there is one. */
+static PyObject *fail_because(
+    PyObject *raise_status, ndisbridge_status status, PyObject *text)
 {
     PyObject *list = parked, *number, *result;
 
@@ -93,13 +97,18 @@ static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
     number = PyLong_FromLong(status);
     if (number == NULL)
         return NULL;
-    result = PyObject_CallFunctionObjArgs(raise_status, number, NULL);
+    result = PyObject_CallFunctionObjArgs(raise_status, number, text, NULL);
     Py_DECREF(number);
     if (result != NULL) {
         Py_DECREF(result);
         PyErr_SetString(PyExc_SystemError, "a failure did not raise");
     }
     return NULL;
+}
+
+static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
+{
+    return fail_because(raise_status, status, NULL);
 }
 
 static PyObject *module_park(PyObject *module, PyObject *exception)
@@ -146,11 +155,21 @@ static PyObject *module_take_parked(PyObject *module, PyObject *unused)
 
 /* ---- arguments -------------------------------------------------------- */
 
+/* What else reads 64 bits copies the digits of an int as bytes: 12 ns. */
+static unsigned long long as_u64(PyObject *object)
+{
+#if SIZE_MAX >= UINT64_MAX
+    return PyLong_AsSize_t(object);
+#else
+    return PyLong_AsUnsignedLongLong(object);
+#endif
+}
+
 /* An int that does not fit is a value that no NET_LUID, index or OID can
  * have: it becomes one that the core does not know. */
 static int to_u64(PyObject *object, unsigned long long *value)
 {
-    *value = PyLong_AsUnsignedLongLong(object);
+    *value = as_u64(object);
     if (*value == (unsigned long long)-1 && PyErr_Occurred()) {
         if (!PyErr_ExceptionMatches(PyExc_OverflowError))
             return -1;
@@ -169,6 +188,55 @@ static int to_u32(PyObject *object, uint32_t *value)
     return 0;
 }
 
+/* Whether a format of the struct module, of an item of 4 bytes, is that of an
+ * int in the machine's own order.  NULL stands for bytes, which are of 1. */
+static int is_int_format(const char *format)
+{
+#if PY_BIG_ENDIAN
+    const char *orders = "@=>";
+#else
+    const char *orders = "@=<";
+#endif
+    if (NB_NEVER(format == NULL))
+        return 0;
+    format += memchr(orders, *format, 3) != NULL;
+    return memchr("IiLl", *format, 4) != NULL;
+}
+
+/* The indexes that a buffer holds: contiguous, of uint32.  Keeps it in use
+ * until PyBuffer_Release(). */
+static int get_indexes(
+    PyObject *object, Py_buffer *view, int flags, uint32_t *count)
+{
+    if (PyObject_GetBuffer(object, view, flags | PyBUF_ND | PyBUF_FORMAT) != 0)
+        return -1;
+    if (view->itemsize != 4 || !is_int_format(view->format)) {
+        PyErr_SetString(PyExc_TypeError,
+            "indexes must be a buffer of uint32, or ints");
+    } else if (view->len / 4 > UINT32_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "a buffer of too many indexes");
+    } else {
+        *count = (uint32_t)(view->len / 4);
+        return 0;
+    }
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static PyObject *module_is_indexes(PyObject *module, PyObject *object)
+{
+    Py_buffer view;
+    uint32_t count;
+
+    (void)module;
+    if (!PyObject_CheckBuffer(object))
+        return PyBool_FromLong(0);
+    if (get_indexes(object, &view, 0, &count) != 0)
+        return NULL;
+    PyBuffer_Release(&view);
+    return PyBool_FromLong(1);
+}
+
 static int expect(Py_ssize_t given, Py_ssize_t wanted, const char *name)
 {
     if (given == wanted)
@@ -178,31 +246,111 @@ static int expect(Py_ssize_t given, Py_ssize_t wanted, const char *name)
     return -1;
 }
 
+/* Whether an object is of one of the types here, which are not at hand: but
+ * nothing else ends like it. */
+static int is_made_by(PyObject *object, destructor dealloc, const char *text)
+{
+    if (PyType_GetSlot(Py_TYPE(object), Py_tp_dealloc)
+        == (void *)(uintptr_t)dealloc)
+        return 1;
+    PyErr_SetString(PyExc_TypeError, text);
+    return 0;
+}
+
+/* ---- answers that are kept --------------------------------------------- */
+
+/* The objects made of the numbers that were answered last: to find one takes
+ * 2 ns, to make an int 9, a NetLuid 110.  The core is asked all the same, so
+ * that none is ever out of date.  They are ints, which refer to nothing.
+ * Without a GIL nothing guards a slot: there they are made anew. */
+typedef struct {
+    uint64_t number;
+    PyObject *object;
+} Kept;
+
+#ifndef Py_GIL_DISABLED
+#define KEPT 256
+#else
+#define KEPT 1
+#endif
+
+/* An int, or one of the class, if there is one. */
+static PyObject *make_number(PyObject *kind, uint64_t number)
+{
+    PyObject *plain = PyLong_FromUnsignedLongLong(number), *object;
+
+    if (plain == NULL || kind == NULL)
+        return plain;
+    object = PyObject_CallFunctionObjArgs(kind, plain, NULL);
+    Py_DECREF(plain);
+    return object;
+}
+
+static PyObject *answer(Kept *kept, PyObject *kind, uint64_t number)
+{
+#ifndef Py_GIL_DISABLED
+    /* The lowest bits that differ are those of the index in a NET_LUID. */
+    Kept *slot =
+        &kept[(number ^ number >> 24 ^ number >> 48) & (KEPT - 1)];
+    PyObject *object = slot->object, *old;
+
+    if (NB_UNLIKELY(object == NULL) || NB_UNLIKELY(slot->number != number)) {
+        object = make_number(kind, number);
+        if (object == NULL)
+            return NULL;
+        old = slot->object;
+        slot->object = object;
+        slot->number = number;
+        Py_XDECREF(old);
+    }
+    Py_INCREF(object);
+    return object;
+#else
+    (void)kept;
+    return make_number(kind, number);
+#endif
+}
+
+static void forget_answers(Kept *kept)
+{
+    for (uint32_t i = 0; i < KEPT; i++)
+        Py_CLEAR(kept[i].object);
+}
+
 /* ---- SessionCore ------------------------------------------------------ */
 
 /* Owns an ndisbridge_session: its memory goes when the last user does. */
 typedef struct {
     PyObject_HEAD
     ndisbridge_session *session;
-    PyObject *raise_status;  /* callable(status), raises */
+    PyObject *raise_status;  /* callable(status, text=None), raises */
+    PyObject *net_luid;  /* NetLuid, a class of ints */
+    Kept net_luids[KEPT], if_indexes[KEPT];
 } SessionCore;
 
 static PyObject *core_new(PyTypeObject *type, PyObject *args, PyObject *keys)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     unsigned long long address;
-    PyObject *raise_status;
+    PyObject *raise_status, *net_luid;
     SessionCore *self;
 
     (void)keys;
-    if (!PyArg_ParseTuple(args, "KO:SessionCore", &address, &raise_status))
+    if (!PyArg_ParseTuple(args, "KOO!:SessionCore", &address, &raise_status,
+            &PyType_Type, &net_luid))
         return NULL;
+    if (!PyType_IsSubtype((PyTypeObject *)net_luid, &PyLong_Type)) {
+        PyErr_SetString(PyExc_TypeError, "net_luid must be a class of ints");
+        return NULL;
+    }
     self = (SessionCore *)allocate(type, 0);
     if (self == NULL)
         return NULL;
     self->session = (ndisbridge_session *)(uintptr_t)address;
     Py_INCREF(raise_status);
     self->raise_status = raise_status;
+    Py_INCREF(net_luid);
+    self->net_luid = net_luid;
     return (PyObject *)self;
 }
 
@@ -241,6 +389,9 @@ static void core_dealloc(PyObject *object)
         Py_XDECREF(self->raise_status);
     else
         warn_of_leak(object);
+    Py_XDECREF(self->net_luid);
+    forget_answers(self->net_luids);
+    forget_answers(self->if_indexes);
     PyErr_Restore(kind, value, traceback);
     release(object);
     Py_DECREF(type);
@@ -267,7 +418,7 @@ static PyObject *core_get_if_index(PyObject *object, PyObject *net_luid)
         drop_parked();
         return fail(self->raise_status, status);
     }
-    return PyLong_FromUnsignedLong(if_index);
+    return answer(self->if_indexes, NULL, if_index);
 }
 
 static PyObject *core_get_net_luid(PyObject *object, PyObject *if_index)
@@ -285,7 +436,7 @@ static PyObject *core_get_net_luid(PyObject *object, PyObject *if_index)
         drop_parked();
         return fail(self->raise_status, status);
     }
-    return PyLong_FromUnsignedLongLong(net_luid);
+    return answer(self->net_luids, self->net_luid, net_luid);
 }
 
 /* Room for the longest fixed answer; longer ones are asked for twice. */
@@ -450,7 +601,7 @@ static PyMethodDef core_methods[] = {
     { "get_if_index", core_get_if_index, METH_O,
         "get_if_index(net_luid) -> int" },
     { "get_net_luid", core_get_net_luid, METH_O,
-        "get_net_luid(if_index) -> int" },
+        "get_net_luid(if_index) -> NetLuid" },
     { "query_bytes", (PyCFunction)(void (*)(void))core_query_bytes,
         METH_FASTCALL, "query_bytes(net_luid, oid) -> bytes" },
     { "query_plain", (PyCFunction)(void (*)(void))core_query_plain,
@@ -470,7 +621,7 @@ static PyType_Slot core_slots[] = {
     { Py_tp_dealloc, core_dealloc },
     { Py_tp_methods, core_methods },
     { Py_tp_getset, core_members },
-    { Py_tp_doc, "SessionCore(address, raise_status, /)\n--\n\n"
+    { Py_tp_doc, "SessionCore(address, raise_status, net_luid, /)\n--\n\n"
                  "Owner of an ndisbridge_session." },
     { 0, NULL }
 };
@@ -497,12 +648,8 @@ static PyObject *space_new(PyTypeObject *type, PyObject *args, PyObject *keys)
     (void)keys;
     if (!PyArg_ParseTuple(args, "OH:IndexSpace", &core, &if_type))
         return NULL;
-    /* The type itself is not at hand here, but nothing else ends like it. */
-    if (PyType_GetSlot(Py_TYPE(core), Py_tp_dealloc)
-        != (void *)(uintptr_t)core_dealloc) {
-        PyErr_SetString(PyExc_TypeError, "core must be a SessionCore");
+    if (!is_made_by(core, core_dealloc, "core must be a SessionCore"))
         return NULL;
-    }
     self = (IndexSpace *)allocate(type, 0);
     if (self == NULL)
         return NULL;
@@ -560,6 +707,70 @@ static PyObject *space_free(PyObject *object, PyObject *net_luid_index)
     return none();
 }
 
+/* So many indexes take some microseconds: the GIL is kept, which is 30 ns less
+ * where there are few. */
+#define BRIEF 4096
+
+static PyObject *space_allocate_many(PyObject *object, PyObject *out)
+{
+    IndexSpace *self = (IndexSpace *)object;
+    Py_buffer view;
+    uint32_t count;
+    ndisbridge_status status = NDISBRIDGE_STATUS_PENDING;
+
+    if (get_indexes(out, &view, PyBUF_WRITABLE, &count) != 0)
+        return NULL;
+    drop_parked();
+    if (count <= BRIEF)
+        status = ndisbridge_try_allocate_net_luid_indexes(
+            self->core->session, view.buf, count, self->if_type);
+    if (status == NDISBRIDGE_STATUS_PENDING) {
+        Py_BEGIN_ALLOW_THREADS
+        status = ndisbridge_allocate_net_luid_indexes(
+            self->core->session, view.buf, count, self->if_type);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&view);
+    if (status != NDISBRIDGE_STATUS_SUCCESS)
+        return fail(self->core->raise_status, status);
+    return none();
+}
+
+static PyObject *space_free_many(PyObject *object, PyObject *indexes)
+{
+    IndexSpace *self = (IndexSpace *)object;
+    Py_buffer view;
+    uint32_t count, freed;
+    ndisbridge_status status;
+    PyObject *text = NULL;
+
+    if (get_indexes(indexes, &view, 0, &count) != 0)
+        return NULL;
+    if (count <= BRIEF) {
+        status = ndisbridge_free_net_luid_indexes(
+            self->core->session, &freed, self->if_type, view.buf, count);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        status = ndisbridge_free_net_luid_indexes(
+            self->core->session, &freed, self->if_type, view.buf, count);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&view);
+    if (status == NDISBRIDGE_STATUS_SUCCESS)
+        return PyLong_FromUnsignedLong(freed);
+    drop_parked();
+    if (status == NDISBRIDGE_STATUS_INVALID_PARAMETER) {
+        text = PyUnicode_FromFormat("%u of %u indexes were not allocated "
+                                    "here; the others have been freed",
+            count - freed, count);
+        if (text == NULL)
+            return NULL;
+    }
+    fail_because(self->core->raise_status, status, text);
+    Py_XDECREF(text);
+    return NULL;
+}
+
 static PyObject *space_if_type(PyObject *self, void *unused)
 {
     (void)unused;
@@ -573,6 +784,12 @@ static PyMethodDef space_methods[] = {
     { "free", space_free, METH_O,
         "free(net_luid_index)\n\n"
         "Free an allocated NET_LUID index (NdisIfFreeNetLuidIndex)." },
+    { "allocate_many", space_allocate_many, METH_O,
+        "allocate_many(out)\n\n"
+        "Fill a buffer of uint32 with allocated indexes, all or none." },
+    { "free_many", space_free_many, METH_O,
+        "free_many(indexes) -> int\n\n"
+        "Free the indexes in a buffer of uint32." },
     { NULL, NULL, 0, NULL }
 };
 
@@ -586,7 +803,7 @@ static PyType_Slot space_slots[] = {
     { Py_tp_dealloc, space_dealloc },
     { Py_tp_methods, space_methods },
     { Py_tp_getset, space_members },
-    { Py_tp_doc, "The NET_LUID indexes of one IfType, for loops: the two\n"
+    { Py_tp_doc, "The NET_LUID indexes of one IfType, for loops: its\n"
                  "methods are built in and make one C call each.\n\n"
                  "Made by Session.index_space().  Safe from any thread." },
     { 0, NULL }
@@ -595,18 +812,194 @@ static PyType_Slot space_slots[] = {
 static PyType_Spec space_spec = { "ndisbridge._fastcall.IndexSpace",
     sizeof(IndexSpace), 0, Py_TPFLAGS_DEFAULT, space_slots };
 
+/* ---- Handlers: those of a provider that are written in Python ---------- */
+
+/* An OID that is answered in Python: what its handler is called with, and
+ * what becomes of an int that it returns. */
+typedef struct {
+    PyObject *function;  /* callable(context, oid); NULL: the slot is empty */
+    PyObject *number;
+    uint32_t oid;
+    uint32_t int_size;
+} OidHandler;
+
+/* Nothing of it changes once it is made: no lock is needed to look into it. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *query;  /* callable(context, oid) or None */
+    PyObject *set;  /* callable(context, oid, value) or None */
+    PyObject *encode;  /* callable(oid, value) -> bytes */
+    PyObject *decode;  /* callable(oid, bytes) -> value */
+    OidHandler *slots;  /* hashed; a power of two, half of them empty */
+    uint32_t mask;
+} Handlers;
+
+/* Bytes of an int as the value of an OID, or as the one member of an array;
+ * 0 where an int is none. */
+static uint32_t int_size(uint32_t object_id)
+{
+    ndisbridge_oid_description description;
+
+    if (ndisbridge_describe_oid(&description, object_id)
+        != NDISBRIDGE_STATUS_SUCCESS)
+        return 0;
+    return description.type == NDISBRIDGE_OID_TYPE_UNSIGNED
+            || description.type == NDISBRIDGE_OID_TYPE_BOOLEAN
+        ? description.size
+        : 0;
+}
+
+/* More than the catalog has. */
+#define MOST_OIDS 512
+
+/* Where an OID is, or the empty slot where it would be. */
+static OidHandler *handlers_slot(const Handlers *self, uint32_t oid)
+{
+    uint32_t at = oid * 0x9E3779B1u >> 16;
+
+    for (;; at++) {
+        OidHandler *slot = &self->slots[at & self->mask];
+
+        if (slot->function == NULL || slot->oid == oid)
+            return slot;
+    }
+}
+
+static int handlers_add(Handlers *self, uint32_t oid, PyObject *function)
+{
+    OidHandler *slot = handlers_slot(self, oid);
+    PyObject *number;
+
+    if (slot->function != NULL)
+        return 0;
+    number = PyLong_FromUnsignedLong(oid);
+    if (number == NULL)
+        return -1;
+    Py_INCREF(function);
+    *slot = (OidHandler) { function, number, oid, int_size(oid) };
+    return 0;
+}
+
+/* The OIDs with a handler of their own, and of the catalog all others if
+ * there is one for the rest.  (An OID that is not here is answered too, after
+ * an int has been made of it.) */
+static int handlers_fill(Handlers *self, PyObject *oids)
+{
+    uint32_t catalog[MOST_OIDS], count = MOST_OIDS, size = 16;
+    PyObject *key, *function;
+    Py_ssize_t position = 0, own = PyDict_Size(oids);
+    uint32_t oid;
+
+    if (self->query == Py_None
+        || NB_NEVER(ndisbridge_list_oids(catalog, &count)
+            != NDISBRIDGE_STATUS_SUCCESS))
+        count = 0;
+    while (size / 2 < (size_t)own + count)
+        size *= 2;
+    self->slots = PyMem_Calloc(size, sizeof *self->slots);
+    if (self->slots == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->mask = size - 1;
+    while (PyDict_Next(oids, &position, &key, &function))
+        if (to_u32(key, &oid) != 0 || handlers_add(self, oid, function) != 0)
+            return -1;
+    for (uint32_t i = 0; i < count; i++)
+        if (handlers_add(self, catalog[i], self->query) != 0)
+            return -1;
+    return 0;
+}
+
+static PyObject *handlers_new(
+    PyTypeObject *type, PyObject *args, PyObject *keys)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    PyObject *query_, *set, *oids, *encode, *decode;
+    Handlers *self;
+
+    (void)keys;
+    if (!PyArg_ParseTuple(args, "OOO!OO:Handlers", &query_, &set,
+            &PyDict_Type, &oids, &encode, &decode))
+        return NULL;
+    self = (Handlers *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(query_), self->query = query_;
+    Py_INCREF(set), self->set = set;
+    Py_INCREF(encode), self->encode = encode;
+    Py_INCREF(decode), self->decode = decode;
+    if (handlers_fill(self, oids) != 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static int handlers_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Handlers *self = (Handlers *)object;
+
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->query);
+    Py_VISIT(self->set);
+    Py_VISIT(self->encode);
+    Py_VISIT(self->decode);
+    for (uint32_t i = 0; self->slots != NULL && i <= self->mask; i++)
+        Py_VISIT(self->slots[i].function);
+    return 0;
+}
+
+static int handlers_clear(PyObject *object)
+{
+    Handlers *self = (Handlers *)object;
+    OidHandler *slots = self->slots;
+
+    Py_CLEAR(self->query);
+    Py_CLEAR(self->set);
+    Py_CLEAR(self->encode);
+    Py_CLEAR(self->decode);
+    self->slots = NULL;
+    for (uint32_t i = 0; slots != NULL && i <= self->mask; i++) {
+        Py_XDECREF(slots[i].function);
+        Py_XDECREF(slots[i].number);
+    }
+    PyMem_Free(slots);
+    return 0;
+}
+
+static void handlers_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    PyObject_GC_UnTrack(object);
+    handlers_clear(object);
+    release(object);
+    Py_DECREF(type);
+}
+
+static PyType_Slot handlers_slots[] = {
+    { Py_tp_new, handlers_new },
+    { Py_tp_dealloc, handlers_dealloc },
+    { Py_tp_traverse, handlers_traverse },
+    { Py_tp_clear, handlers_clear },
+    { Py_tp_doc, "Handlers(query, set, oids, encode, decode)" },
+    { 0, NULL }
+};
+
+static PyType_Spec handlers_spec = { "ndisbridge._fastcall.Handlers",
+    sizeof(Handlers), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    handlers_slots };
+
 /* ---- HandlerContext: the way back into Python ------------------------- */
 
 /* What a Python provider's handlers are called with: provider_if_context of
  * its interfaces points to one. */
 typedef struct {
     PyObject_HEAD
-    PyObject *query;  /* callable(context, oid) or None */
-    PyObject *set;  /* callable(context, oid, value) or None */
-    PyObject *oids;  /* {oid: callable(context, oid)} */
-    PyObject *context;  /* what the user gets; like all above, for ever */
-    PyObject *encode;  /* callable(oid, value) -> bytes */
-    PyObject *decode;  /* callable(oid, bytes) -> value */
+    Handlers *handlers;
+    PyObject *context;  /* what the user gets; like the above, for ever */
     /* A driver in C, where nothing in Python stands above it: routed_query()
      * calls it without Python while `direct` says so. */
     ndisbridge_if_query_object native_query;
@@ -618,22 +1011,19 @@ static PyObject *context_new(
     PyTypeObject *type, PyObject *args, PyObject *keys)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    PyObject *query_, *set, *oids, *context, *encode, *decode;
+    PyObject *handlers, *context;
     HandlerContext *self;
 
     (void)keys;
-    if (!PyArg_ParseTuple(args, "OOOOOO:HandlerContext", &query_, &set,
-            &oids, &context, &encode, &decode))
+    if (!PyArg_ParseTuple(args, "OO:HandlerContext", &handlers, &context))
+        return NULL;
+    if (!is_made_by(handlers, handlers_dealloc, "handlers must be Handlers"))
         return NULL;
     self = (HandlerContext *)allocate(type, 0);
     if (self == NULL)
         return NULL;
-    Py_INCREF(query_), self->query = query_;
-    Py_INCREF(set), self->set = set;
-    Py_INCREF(oids), self->oids = oids;
+    Py_INCREF(handlers), self->handlers = (Handlers *)handlers;
     Py_INCREF(context), self->context = context;
-    Py_INCREF(encode), self->encode = encode;
-    Py_INCREF(decode), self->decode = decode;
     return (PyObject *)self;
 }
 
@@ -642,12 +1032,8 @@ static int context_traverse(PyObject *object, visitproc visit, void *arg)
     HandlerContext *self = (HandlerContext *)object;
 
     Py_VISIT(Py_TYPE(object));
-    Py_VISIT(self->query);
-    Py_VISIT(self->set);
-    Py_VISIT(self->oids);
+    Py_VISIT(self->handlers);
     Py_VISIT(self->context);
-    Py_VISIT(self->encode);
-    Py_VISIT(self->decode);
     return 0;
 }
 
@@ -655,12 +1041,8 @@ static int context_clear(PyObject *object)
 {
     HandlerContext *self = (HandlerContext *)object;
 
-    Py_CLEAR(self->query);
-    Py_CLEAR(self->set);
-    Py_CLEAR(self->oids);
+    Py_CLEAR(self->handlers);
     Py_CLEAR(self->context);
-    Py_CLEAR(self->encode);
-    Py_CLEAR(self->decode);
     return 0;
 }
 
@@ -741,8 +1123,7 @@ static PyType_Slot context_slots[] = {
     { Py_tp_clear, context_clear },
     { Py_tp_methods, context_methods },
     { Py_tp_getset, context_members },
-    { Py_tp_doc,
-        "HandlerContext(query, set, oids, context, encode, decode)" },
+    { Py_tp_doc, "HandlerContext(handlers, context)" },
     { 0, NULL }
 };
 
@@ -791,26 +1172,11 @@ static ndisbridge_status give_bytes(
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
-/* Bytes of an int as the value of an OID, or as the one member of an array;
- * 0 where an int is none. */
-static uint32_t int_size(uint32_t object_id)
-{
-    ndisbridge_oid_description description;
-
-    if (ndisbridge_describe_oid(&description, object_id)
-        != NDISBRIDGE_STATUS_SUCCESS)
-        return 0;
-    return description.type == NDISBRIDGE_OID_TYPE_UNSIGNED
-            || description.type == NDISBRIDGE_OID_TYPE_BOOLEAN
-        ? description.size
-        : 0;
-}
-
 /* An int takes the size of its OID: 1, 4 or 8 bytes. */
 static ndisbridge_status give_int(
     PyObject *value, uint32_t size, uint32_t *length, void *output)
 {
-    unsigned long long number = PyLong_AsUnsignedLongLong(value);
+    unsigned long long number = as_u64(value);
     uint32_t room = *length;
 
     if (number == (unsigned long long)-1 && PyErr_Occurred())
@@ -832,18 +1198,17 @@ static ndisbridge_status give_int(
     return NDISBRIDGE_STATUS_SUCCESS;
 }
 
-static ndisbridge_status give(HandlerContext *self, uint32_t object_id,
+static ndisbridge_status give(const Handlers *handlers, uint32_t size,
     PyObject *oid, PyObject *value, uint32_t *length, void *output)
 {
-    uint32_t size = PyLong_Check(value) ? int_size(object_id) : 0;
     PyObject *bytes;
     ndisbridge_status status;
 
-    if (size != 0)
+    if (size != 0 && PyLong_Check(value))
         return give_int(value, size, length, output);
     if (PyBytes_Check(value))
         return give_bytes(value, length, output);
-    bytes = PyObject_CallFunctionObjArgs(self->encode, oid, value, NULL);
+    bytes = PyObject_CallFunctionObjArgs(handlers->encode, oid, value, NULL);
     if (bytes == NULL)
         return park_current();
     status = give_bytes(bytes, length, output);
@@ -851,7 +1216,7 @@ static ndisbridge_status give(HandlerContext *self, uint32_t object_id,
     return status;
 }
 
-static ndisbridge_status nobody_answers(uint32_t object_id)
+static NB_NOINLINE ndisbridge_status nobody_answers(uint32_t object_id)
 {
     ndisbridge_oid_description description;
     ndisbridge_status status =
@@ -862,30 +1227,40 @@ static ndisbridge_status nobody_answers(uint32_t object_id)
         : status;
 }
 
-static ndisbridge_status call_query(HandlerContext *self, uint32_t object_id,
-    uint32_t *length, void *output)
+/* A handler may deregister and drop everything but the context, which the
+ * caller keeps, and so the handlers. */
+static ndisbridge_status call_handler(const HandlerContext *self,
+    const OidHandler *handler, uint32_t *length, void *output)
 {
-    PyObject *oid = PyLong_FromUnsignedLong(object_id), *handler, *value;
+    PyObject *value =
+        nb_call(handler->function, self->context, handler->number);
     ndisbridge_status status;
 
-    if (oid == NULL)
+    if (value == NULL)
         return park_current();
-    /* Borrowed: nobody changes what is here, not even the provider. */
-    handler = PyDict_GetItemWithError(self->oids, oid);
-    if (handler == NULL)
-        handler = self->query;
-    if (handler == Py_None) {
-        Py_DECREF(oid);
+    status = give(self->handlers, handler->int_size, handler->number, value,
+        length, output);
+    Py_DECREF(value);
+    return status;
+}
+
+static ndisbridge_status call_query(const HandlerContext *self,
+    uint32_t object_id, uint32_t *length, void *output)
+{
+    const Handlers *handlers = self->handlers;
+    OidHandler handler = *handlers_slot(handlers, object_id);
+    ndisbridge_status status;
+
+    if (handler.function != NULL)
+        return call_handler(self, &handler, length, output);
+    if (handlers->query == Py_None)
         return nobody_answers(object_id);
-    }
-    value = PyObject_CallFunctionObjArgs(handler, self->context, oid, NULL);
-    if (value == NULL) {
-        status = park_current();
-    } else {
-        status = give(self, object_id, oid, value, length, output);
-        Py_DECREF(value);
-    }
-    Py_DECREF(oid);
+    handler.function = handlers->query;
+    handler.number = PyLong_FromUnsignedLong(object_id);
+    if (handler.number == NULL)
+        return park_current();
+    status = call_handler(self, &handler, length, output);
+    Py_DECREF(handler.number);
     return status;
 }
 
@@ -923,7 +1298,6 @@ static ndisbridge_status python_query(void *context, uint32_t object_id,
     PyObject *earlier = put_aside();
     ndisbridge_status status;
 
-    /* A handler may deregister and drop everything but this. */
     Py_INCREF((PyObject *)context);
     status = call_query(
         context, object_id, output_buffer_length, output_buffer);
@@ -956,21 +1330,22 @@ static ndisbridge_status routed_query(void *context, uint32_t object_id,
 
 /* Without formats that take a length: what they mean depends on the version
  * of Python that this was built with. */
-static ndisbridge_status call_set(HandlerContext *self, uint32_t object_id,
-    const void *input, uint32_t length)
+static ndisbridge_status call_set(const HandlerContext *self,
+    uint32_t object_id, const void *input, uint32_t length)
 {
+    const Handlers *handlers = self->handlers;
     PyObject *oid, *bytes, *value = NULL, *result = NULL;
 
-    if (self->set == Py_None)
+    if (handlers->set == Py_None)
         return nobody_answers(object_id);
     oid = PyLong_FromUnsignedLong(object_id);
     bytes = PyBytes_FromStringAndSize(input, (Py_ssize_t)length);
     if (oid != NULL && bytes != NULL)
         value =
-            PyObject_CallFunctionObjArgs(self->decode, oid, bytes, NULL);
+            PyObject_CallFunctionObjArgs(handlers->decode, oid, bytes, NULL);
     if (value != NULL)
         result = PyObject_CallFunctionObjArgs(
-            self->set, self->context, oid, value, NULL);
+            handlers->set, self->context, oid, value, NULL);
     Py_XDECREF(oid);
     Py_XDECREF(bytes);
     Py_XDECREF(value);
@@ -1009,6 +1384,9 @@ static ndisbridge_status not_supported_query(void *context,
 /* ---- module ----------------------------------------------------------- */
 
 static PyMethodDef module_methods[] = {
+    { "is_indexes", module_is_indexes, METH_O,
+        "is_indexes(object) -> bool\n\n"
+        "Whether it is a buffer, of uint32; any other is a TypeError." },
     { "park", module_park, METH_O,
         "park(exception)\n\nLeave an exception for the caller of C." },
     { "reraise", module_reraise, METH_O,
@@ -1052,6 +1430,7 @@ static int module_exec(PyObject *module)
 {
     if (add_type(module, "SessionCore", &core_spec) != 0
         || add_type(module, "IndexSpace", &space_spec) != 0
+        || add_type(module, "Handlers", &handlers_spec) != 0
         || add_type(module, "HandlerContext", &context_spec) != 0
         || add_address(module, "QUERY_TRAMPOLINE", (uintptr_t)python_query)
             != 0

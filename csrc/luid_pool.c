@@ -397,6 +397,22 @@ ndisbridge_status nb_pool_allocate_many(struct nb_pool *pool,
     return status;
 }
 
+ndisbridge_status nb_pool_try_allocate_many(struct nb_pool *pool,
+    uint32_t *indexes, uint32_t count, uint16_t if_type)
+{
+    struct nb_space *space = nb_pool_peek(pool, if_type);
+    uint32_t found;
+
+    if (space == NULL)
+        return NDISBRIDGE_STATUS_PENDING;
+    found = nb_bitmap_allocate_many(
+        &space->bitmap, nb_thread_stripe(), indexes, count);
+    if (found == count)
+        return NDISBRIDGE_STATUS_SUCCESS;
+    nb_bitmap_free_many(&space->bitmap, indexes, found);
+    return NDISBRIDGE_STATUS_PENDING;
+}
+
 ndisbridge_status nb_pool_claim(
     struct nb_pool *pool, uint16_t if_type, uint32_t index)
 {

@@ -58,10 +58,13 @@ struct nb_space *nb_pool_space(struct nb_pool *pool, uint16_t if_type);
 /* Allocation that may lease. */
 ndisbridge_status nb_pool_allocate(
     struct nb_pool *pool, uint32_t *index, uint16_t if_type);
-/* As nb_bitmap_allocate(): no lease, no new space; PENDING instead. */
+/* As nb_bitmap_allocate(): no lease, no new space; PENDING instead.  Likewise
+ * of many. */
 ndisbridge_status nb_pool_try_allocate(
     struct nb_pool *pool, uint32_t *index, uint16_t if_type);
 ndisbridge_status nb_pool_allocate_many(struct nb_pool *pool,
+    uint32_t *indexes, uint32_t count, uint16_t if_type);
+ndisbridge_status nb_pool_try_allocate_many(struct nb_pool *pool,
     uint32_t *indexes, uint32_t count, uint16_t if_type);
 ndisbridge_status nb_pool_claim(
     struct nb_pool *pool, uint16_t if_type, uint32_t index);

@@ -37,6 +37,16 @@ ndisbridge_status ndisbridge_allocate_net_luid_indexes(
         &session->pool, net_luid_indexes, count, if_type);
 }
 
+ndisbridge_status ndisbridge_try_allocate_net_luid_indexes(
+    ndisbridge_session *session, uint32_t *net_luid_indexes, uint32_t count,
+    uint16_t if_type)
+{
+    NB_SESSION_ENTER(session);
+    NB_REQUIRE((net_luid_indexes != NULL || count == 0) && if_type != 0);
+    return nb_pool_try_allocate_many(
+        &session->pool, net_luid_indexes, count, if_type);
+}
+
 ndisbridge_status ndisbridge_claim_net_luid_index(
     ndisbridge_session *session, uint16_t if_type, uint32_t net_luid_index)
 {

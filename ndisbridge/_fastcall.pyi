@@ -2,11 +2,14 @@
 from collections.abc import Callable
 from typing import Any, NoReturn, final
 
+from .net_luid import NetLuid
+
 QUERY_TRAMPOLINE: int
 SET_TRAMPOLINE: int
 NOT_SUPPORTED_QUERY: int
 ROUTED_QUERY: int
 
+def is_indexes(obj: object, /) -> bool: ...
 def park(exception: BaseException, /) -> None: ...
 def reraise(exception: BaseException, /) -> NoReturn: ...
 def write_unraisable(exception: BaseException, obj: object, /) -> None: ...
@@ -15,12 +18,16 @@ def take_parked() -> list[BaseException]: ...
 @final
 class SessionCore:
     def __new__(
-        cls, address: int, raise_status: Callable[[int], None], /
+        cls,
+        address: int,
+        raise_status: Callable[..., None],
+        net_luid: type[NetLuid],
+        /,
     ) -> SessionCore: ...
     @property
     def address(self) -> int: ...
     def get_if_index(self, net_luid: int, /) -> int: ...
-    def get_net_luid(self, if_index: int, /) -> int: ...
+    def get_net_luid(self, if_index: int, /) -> NetLuid: ...
     def query_bytes(self, net_luid: int, oid: int, /) -> bytes: ...
     def query_plain(
         self, net_luid: int, oid: int, /
@@ -33,19 +40,26 @@ class IndexSpace:
     def if_type(self) -> int: ...
     def allocate(self) -> int: ...
     def free(self, net_luid_index: int, /) -> None: ...
+    def allocate_many(self, out: Any, /) -> None: ...
+    def free_many(self, indexes: Any, /) -> int: ...
 
 @final
-class HandlerContext:
-    direct: bool
+class Handlers:
     def __new__(
         cls,
         query: Callable[[Any, int], Any] | None,
         set: Callable[[Any, int, Any], Any] | None,
         oids: dict[int, Callable[[Any, int], Any]],
-        context: object,
         encode: Callable[[int, Any], bytes],
         decode: Callable[[int, bytes], Any],
         /,
+    ) -> Handlers: ...
+
+@final
+class HandlerContext:
+    direct: bool
+    def __new__(
+        cls, handlers: Handlers, context: object, /
     ) -> HandlerContext: ...
     @property
     def address(self) -> int: ...

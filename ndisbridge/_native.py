@@ -17,14 +17,13 @@ from __future__ import annotations
 import contextlib
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _fastcall
 from ._native_hooks import HOOKS
 from ._native_structures import (
     FIXED,
     HEADER,
-    LITTLE,
     aligned,
     aligned_copy,
     give_back,
@@ -37,6 +36,9 @@ from .exceptions import (
     InvalidParameterError,
     error_for,
 )
+
+if TYPE_CHECKING:
+    from .net_luid import NetLuid
 
 _SUCCESS = lib.NDISBRIDGE_STATUS_SUCCESS
 _PENDING = lib.NDISBRIDGE_STATUS_PENDING
@@ -215,39 +217,16 @@ def function_address(function: Any) -> int:
         ) from None
 
 
-#: Not the name of the type, and no keywords: cffi takes half a microsecond
-#: longer for them.
-_UINT32S = ffi.typeof("uint32_t[]")
-
-
-def _check_uint32(view: memoryview) -> None:
-    if view.format == "I":  # what nearly all are, and always 4 bytes
-        return
-    native = "@=<" if LITTLE else "@=>"
-    if view.itemsize != 4 or view.format.lstrip(native) not in set("IiLl"):
-        raise TypeError("indexes must be a buffer of uint32, or ints")
-
-
 def as_indexes(indexes: Any) -> Any:
-    """
-    A cdata uint32_t[] over a buffer of uint32, or over a copy.
-
-    For a with block, so that an exception, whose traceback has the frame,
-    does not keep the buffer in use.  Python before 3.12.3 even crashes when
-    it collects a memoryview that is.
-    """
+    """A buffer of uint32: what is given if it is one, else its ints."""
+    if _fastcall.is_indexes(indexes):
+        return indexes
     try:
-        view = memoryview(indexes)
-    except TypeError:
-        try:
-            indexes = array("I", indexes)
-        except OverflowError:
-            raise InvalidParameterError(
-                f"a NET_LUID index is 0 .. {NET_LUID_INDEX_MAX}"
-            ) from None
-    else:
-        _check_uint32(view)
-    return ffi.from_buffer(_UINT32S, indexes)
+        return array("I", indexes)
+    except OverflowError:
+        raise InvalidParameterError(
+            f"a NET_LUID index is 0 .. {NET_LUID_INDEX_MAX}"
+        ) from None
 
 
 def new_indexes(count: int) -> memoryview:
@@ -264,8 +243,8 @@ class _RaiseStatus:
     def __init__(self, keep: object) -> None:
         self.keep = keep
 
-    def __call__(self, status: int) -> None:
-        raise error_for(status)
+    def __call__(self, status: int, text: str | None = None) -> None:
+        raise error_for(status, text)
 
 
 # ---------------------------------------------------------------------------
@@ -283,6 +262,7 @@ class Core:
         if_index_policy: int,
         if_index_first: int,
         wait_timeout_ms: int,
+        net_luid: type[NetLuid],
     ) -> None:
         config = ffi.new("ndisbridge_session_config *")
         config.header = {**HEADER, "size": ffi.sizeof(config[0])}
@@ -304,7 +284,9 @@ class Core:
         check_quiet(lib.ndisbridge_session_create(out, config))
         self._session = out[0]
         address = int(ffi.cast("uintptr_t", out[0]))
-        self.fast = _fastcall.SessionCore(address, _RaiseStatus(handle))
+        self.fast = _fastcall.SessionCore(
+            address, _RaiseStatus(handle), net_luid
+        )
         # What closing was answered: to each who asked, one list.
         self._closings: list[list[int]] = []
         self._rooms: dict[str, int] = {}  # rows of each table, last time
@@ -342,37 +324,6 @@ class Core:
 
     def index_space(self, if_type: int) -> Any:
         return _fastcall.IndexSpace(self.fast, if_type)
-
-    def allocate_many(self, out: Any, if_type: int) -> None:
-        view = memoryview(out)
-        if not view.nbytes:
-            return
-        _fastcall.take_parked()
-        _check_uint32(view)
-        indexes = ffi.from_buffer(_UINT32S, out, True)
-        status = lib.ndisbridge_allocate_net_luid_indexes(
-            self._session, indexes, len(indexes), if_type
-        )
-        if status != _SUCCESS:
-            ffi.release(indexes)  # see as_indexes()
-            raise_parked(status)
-
-    def free_many(self, if_type: int, indexes: Any) -> int:
-        freed = ffi.new("uint32_t *")
-        with as_indexes(indexes) as cdata:
-            count = len(cdata)
-            status = lib.ndisbridge_free_net_luid_indexes(
-                self._session, freed, if_type, cdata, count
-            )
-        if status != _SUCCESS:
-            raise error_for(
-                status,
-                f"{count - freed[0]} of {count} indexes were not "
-                "allocated here; the others have been freed"
-                if status == lib.NDISBRIDGE_STATUS_INVALID_PARAMETER
-                else None,
-            )
-        return int(freed[0])
 
     def claim(self, if_type: int, net_luid_index: int) -> None:
         _fastcall.take_parked()
@@ -425,7 +376,10 @@ class Core:
     ) -> None:
         record = ffi.new_handle((identities, ()))
         _fastcall.take_parked()
-        with as_indexes(indexes) as cdata:
+        # In a with block, so that an exception, whose traceback has the frame,
+        # does not keep the buffer in use.  Python before 3.12.3 even crashes
+        # when it collects a memoryview that is.
+        with ffi.from_buffer("uint32_t[]", as_indexes(indexes)) as cdata:
             status = function(
                 self._session,
                 if_type,

@@ -101,6 +101,9 @@ class Provider:
                     "a handler has query_object(context, oid), "
                     "set_object(context, oid, value), or both"
                 )
+        self._handlers = _fastcall.Handlers(
+            self._query, self._set, self._callables, encode, decode
+        )
         self._keep = (handler, dict(oids))
         self._handle = self._register()
 
@@ -150,14 +153,7 @@ class Provider:
                 "native_context is for providers all of whose handlers are "
                 "native: those in Python need provider_if_context themselves"
             )
-        kept = _fastcall.HandlerContext(
-            self._query,
-            self._set,
-            self._callables,
-            context,
-            encode,
-            decode,
-        )
+        kept = _fastcall.HandlerContext(self._handlers, context)
         return kept, kept.address
 
     # -- identities

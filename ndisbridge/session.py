@@ -172,6 +172,7 @@ class Session(Closing):
                 if_index_policy=if_index_policy,
                 if_index_first=self._store.if_index_first,
                 wait_timeout_ms=wait_timeout_ms,
+                net_luid=NetLuid,
             )
         except BaseException:
             self._store.close()
@@ -187,6 +188,10 @@ class Session(Closing):
         #: get_interface_index_from_net_luid(net_luid) -> int
         #: (NdisIfGetInterfaceIndexFromNetLuid), a bound builtin.
         self.get_interface_index_from_net_luid = fast.get_if_index
+        #: get_net_luid_from_interface_index(if_index) -> NetLuid
+        #: (NdisIfGetNetLuidFromInterfaceIndex), a bound builtin.  An ifIndex
+        #: that is not registered is an InterfaceNotFoundError in both.
+        self.get_net_luid_from_interface_index = fast.get_net_luid
         if os.getpid() == self._pid:  # not in a child forked meanwhile
             self._closed = False
 
@@ -316,7 +321,8 @@ class Session(Closing):
     def index_space(self, if_type: int) -> IndexSpace:
         """
         The NET_LUID indexes of one IfType, as an object whose
-        ``allocate()`` and ``free(net_luid_index)`` are bound builtins: one
+        ``allocate()``, ``free(net_luid_index)``, ``allocate_many(out)`` and
+        ``free_many(indexes)``, of buffers of uint32, are bound builtins: one
         C call each, for loops.
 
         Args:
@@ -407,7 +413,7 @@ class Session(Closing):
                 sessions that hold blocks of the type.
             StoreError: A lease was needed, and the store refused it.
         """
-        _check_if_type(if_type)
+        space = self._spaces.get(if_type) or self.index_space(if_type)
         if out is None:
             most = NET_LUID_INDEX_MAX + 1
             if count is None or not 0 <= count <= most:
@@ -416,7 +422,7 @@ class Session(Closing):
         elif count is not None:
             raise TypeError("give count or out, not both")
         try:
-            self._core.allocate_many(out, if_type)
+            space.allocate_many(out)
         except ResourcesError as error:
             raise self._exhausted(if_type, error) from None
         return out
@@ -437,8 +443,8 @@ class Session(Closing):
                 have been freed.  Of ints of which one is out of range none
                 is.
         """
-        _check_if_type(if_type)
-        return self._core.free_many(if_type, indexes)
+        space = self.index_space(if_type)
+        return space.free_many(_native.as_indexes(indexes))
 
     def claim_net_luid_index(self, if_type: int, net_luid_index: int) -> None:
         """
@@ -619,18 +625,6 @@ class Session(Closing):
             ForkedError: It came through ``fork()``.
         """
         return self._core.interface_count()
-
-    def get_net_luid_from_interface_index(self, if_index: int) -> NetLuid:
-        """
-        NET_LUID of a registered ifIndex (NdisIfGetNetLuidFromInterfaceIndex).
-
-        Args:
-            if_index: 1 .. IF_INDEX_MAX.
-
-        Raises:
-            InterfaceNotFoundError: None is registered, or none can be.
-        """
-        return NetLuid(self._core.fast.get_net_luid(if_index))
 
     def query_binding_if_index(
         self, if_index: int

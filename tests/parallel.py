@@ -28,6 +28,7 @@ _ONE_MODEL = "its model is of one thread; more would only repeat it"
 #: Modules that run in one thread.
 MODULES = {
     "test_build": _PROCESSES,
+    "test_builtins": "memory that fails is the process's",
     "test_cli": _PROCESSES,
     "test_conformance_suite": "its rules fork",
     "test_contract": _PROCESSES,

@@ -37,6 +37,7 @@ C_LAYERS = [
     "linux_settings.h",
     "linux_socket.h",
     "linux_details.h",
+    "python_later.h",
 ]
 #: Modules; each may import those before it.
 PYTHON_LAYERS = [

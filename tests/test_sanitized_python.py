@@ -25,6 +25,7 @@ TESTS = (
     "handlers",
     "events",
     "session",
+    "builtins",
     "provider",
     "proxy_races",
     "proxy_native",

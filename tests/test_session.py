@@ -340,15 +340,12 @@ def test_one_call_of_c_per_method(
     ]
     session.interface_table()
     monkeypatch.setattr(_native, "lib", Counting())
-    indexes = session.allocate_net_luid_indexes(6, 10)
     for call in (
-        lambda: session.allocate_net_luid_indexes(6, 10),
         lambda: session.claim_net_luid_index(6, 5000),
         lambda: session.test_net_luid_index(6, 5000),
         lambda: session.count_net_luid_indexes(6),
         lambda: session.retain_net_luid_indexes(6, [5000]),
         lambda: session.release_net_luid_indexes(6, [5000]),
-        lambda: session.free_net_luid_indexes(6, indexes),
         lambda: session.interface_count,
         lambda: session.interface_table(),
         lambda: session.if_stack_table(),

@@ -1557,6 +1557,13 @@ ndisbridge_status ndisbridge_allocate_net_luid_indexes(
     ndisbridge_session *session, uint32_t *net_luid_indexes,
     uint32_t count, uint16_t if_type);
 
+/** Allocates many indexes where that needs neither a lease nor a scan; PENDING
+ *  otherwise, also if there are too few.  As
+ *  ndisbridge_allocate_net_luid_indexes() in the rest. */
+ndisbridge_status ndisbridge_try_allocate_net_luid_indexes(
+    ndisbridge_session *session, uint32_t *net_luid_indexes,
+    uint32_t count, uint16_t if_type);
+
 /** Takes a given index, for interfaces that live as long as the session.
  *
  *  @retval IN_USE             it is allocated or retained, or its block is

@@ -15,7 +15,7 @@ from .. import _fastcall
 from .._native import NON_BLOCKING
 from ..exceptions import InterfaceNotFoundError, InvalidStateError
 from ..provider import Provider
-from ..structures import OperState, decode, encode
+from ..structures import OperState
 from .native_miniport import NativeMiniport
 from .oid_requests import Paths
 
@@ -156,14 +156,7 @@ class EndpointProvider(Provider):
         assert isinstance(context, Endpoint)
 
         def make(endpoint: Endpoint) -> _fastcall.HandlerContext:
-            return _fastcall.HandlerContext(
-                self._query,
-                self._set,
-                self._callables,
-                endpoint,
-                encode,
-                decode,
-            )
+            return _fastcall.HandlerContext(self._handlers, endpoint)
 
         kept = context.context(make)
         return kept, kept.address

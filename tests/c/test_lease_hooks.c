@@ -253,6 +253,21 @@ static void test_endless_trips(void)
     while (ndisbridge_try_allocate_net_luid_index(session, &index, 6)
         == NDISBRIDGE_STATUS_SUCCESS)
         continue;
+    /* All that are there, or none. */
+    CHECK_STATUS(
+        ndisbridge_free_net_luid_indexes(session, NULL, 6, many, 99), SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_try_allocate_net_luid_indexes(session, many, 100, 6),
+        PENDING);
+    CHECK_STATUS(
+        ndisbridge_try_allocate_net_luid_indexes(session, many, 99, 6),
+        SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_try_allocate_net_luid_indexes(session, NULL, 0, 6),
+        SUCCESS);
+    CHECK_STATUS(
+        ndisbridge_try_allocate_net_luid_indexes(session, NULL, 0, 7),
+        PENDING);
     /* While something is released, nothing is leased or given back. */
     REQUIRE(nb_transit_begin(&space->transit, &trip, NB_TRIP_RELEASE, 0)
         == NDISBRIDGE_STATUS_SUCCESS);

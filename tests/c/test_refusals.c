@@ -69,6 +69,7 @@ static void test_indexes(void)
         REFUSED(ndisbridge_allocate_net_luid_index(to, &one, type));
         REFUSED(ndisbridge_try_allocate_net_luid_index(to, &one, type));
         REFUSED(ndisbridge_allocate_net_luid_indexes(to, &one, 1, type));
+        REFUSED(ndisbridge_try_allocate_net_luid_indexes(to, &one, 1, type));
         REFUSED(ndisbridge_claim_net_luid_index(to, type, 1));
         REFUSED(ndisbridge_free_net_luid_index(to, type, 1));
         REFUSED(
@@ -81,6 +82,7 @@ static void test_indexes(void)
     REFUSED(ndisbridge_allocate_net_luid_index(session, NULL, 6));
     REFUSED(ndisbridge_try_allocate_net_luid_index(session, NULL, 6));
     REFUSED(ndisbridge_allocate_net_luid_indexes(session, NULL, 1, 6));
+    REFUSED(ndisbridge_try_allocate_net_luid_indexes(session, NULL, 1, 6));
     CHECK_STATUS(
         ndisbridge_allocate_net_luid_indexes(session, &one, 0x1000001, 6),
         RESOURCES);
