@@ -44,8 +44,7 @@ static void drop_parked(void)
     Py_CLEAR(parked);
 }
 
-/* Takes the current exception, which there is, normalized, off the thread
- * state. */
+/* Takes the current exception, normalized, off the thread state. */
 static PyObject *fetch_exception(void)
 {
     PyObject *type, *value, *traceback;
@@ -777,6 +776,8 @@ static ndisbridge_status park_current(void)
     PyObject *exception = fetch_exception(), *name, *attribute = NULL;
     long status = NDISBRIDGE_STATUS_FAILURE;
 
+    if (NB_NEVER(exception == NULL))
+        return NDISBRIDGE_STATUS_FAILURE;
     /* Interned: Python's cache of attributes would keep each name anew. */
     name = PyUnicode_InternFromString("status");
     if (name != NULL)
@@ -1061,12 +1062,8 @@ static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
     int failed;
 
-    if (type == NULL) {
-        /* Python 3.13 does not say each time that there was no memory. */
-        if (!PyErr_Occurred())
-            PyErr_NoMemory();
+    if (type == NULL)
         return -1;
-    }
     failed = PyModule_AddObjectRef(module, name, type);
     Py_DECREF(type);
     return failed;

@@ -13,11 +13,13 @@ import ctypes
 import gc
 import importlib.machinery
 import importlib.util
+import mmap
 import sys
 import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -658,6 +660,31 @@ def test_a_cleared_context_has_nothing() -> None:
         visited.clear()
         assert traverse(context, visit, None) == 0
         assert visited == [id(kind)]
+
+
+def test_a_session_that_nobody_could_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where its owner cannot be made, the session of C goes again."""
+
+    def size() -> int:
+        """Bytes of the address space that are mapped."""
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        return pages * mmap.PAGESIZE
+
+    def fail(*_: object) -> Any:
+        raise MemoryError
+
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the size of a process is read from /proc")
+    with ndis.Session() as session:
+        session.allocate_net_luid_index(TYPE)
+    monkeypatch.setattr(_fastcall, "SessionCore", fail)
+    before = size()
+    for _ in range(200):
+        with pytest.raises(MemoryError):
+            ndis.Session()
+    assert size() - before < 100 << 20
 
 
 @pytest.fixture

@@ -123,6 +123,20 @@ static PyObject *call(
     return all;
 }
 
+/* query(context, oid): calls context[0] with context[1], gives context[2]. */
+static PyObject *call_first(
+    PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *done = PyObject_CallFunctionObjArgs(
+        PyTuple_GetItem(args[0], 0), PyTuple_GetItem(args[0], 1), NULL);
+
+    (void)module, (void)count;
+    if (done == NULL)
+        return NULL;
+    Py_DECREF(done);
+    return Py_BuildValue("O", PyTuple_GetItem(args[0], 2));
+}
+
 /* arm(number): as if the call began only here. */
 static PyObject *arm(PyObject *module, PyObject *number)
 {
@@ -173,6 +187,8 @@ static PyMethodDef methods[] = {
     { "raise_lookup", raise_lookup, METH_O, NULL },
     { "raise_context", (PyCFunction)(void (*)(void))raise_context,
         METH_FASTCALL, NULL },
+    { "call_first", (PyCFunction)(void (*)(void))call_first, METH_FASTCALL,
+        NULL },
     { "arm", arm, METH_O, NULL },
     { "count_living", count_living, METH_NOARGS, NULL },
     { NULL, NULL, 0, NULL }
