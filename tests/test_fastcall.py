@@ -397,7 +397,7 @@ def test_a_failure_beside_the_answer(session: ndis.Session) -> None:
         return bytes(size)
 
     interface = register(session, answer, OWN_OID)
-    for size in (1, 5000):  # noqa: B007 - answer() has it
+    for size in (1, 5000):
         assert interface.query(OWN_OID) == bytes(size)
         assert _fastcall.take_parked() == []
 
@@ -544,9 +544,10 @@ def test_a_native_function_is_asked_first() -> None:
         seen.append((address, oid, length[0]))
         length[0] = 1
         ctypes.memmove(output, b"n", 1)
-        return answer
+        return int(answers.pop())
 
     seen: list[Any] = []
+    answers: list[int] = []
     address = ctypes.cast(native, ctypes.c_void_p).value
     assert address is not None
     context = new_context(lambda c, o: b"python")
@@ -568,6 +569,7 @@ def test_a_native_function_is_asked_first() -> None:
         (StatusCode.INVALID_OID, (0, b"python")),
         (StatusCode.RESOURCES, (StatusCode.RESOURCES, 1)),
     ):
+        answers.append(answer)
         assert ask(context, OWN_OID, address=route) == answered
         assert seen.pop() == (77, OWN_OID, 64)
     del context.direct

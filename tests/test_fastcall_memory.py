@@ -9,8 +9,8 @@ leaked; and the same call afterwards does what it did before.
 
 from __future__ import annotations
 
-import gc
 import _imp
+import gc
 import importlib.machinery
 import importlib.util
 import operator
@@ -173,6 +173,18 @@ def register(
     return core.register(context, BIG), context
 
 
+def test_what_is_wrong_is_found(each: Each) -> None:
+    """Controls: a leak, an error of another kind, another result."""
+    kept: list[int] = []
+    numbers = range(BIG, BIG + 2)
+    with pytest.raises(AssertionError, match="leaked"):
+        each(kept.extend, numbers)
+    with pytest.raises(AssertionError, match="ValueError"):
+        each(int, "text")
+    with pytest.raises(AssertionError):
+        each(list, numbers, result=[BIG])
+
+
 # -- objects
 
 
@@ -196,12 +208,10 @@ def test_making_the_module(each: Each, name: str) -> None:
     its first allocations: at a later one Python 3.13 itself crashes.
     """
 
-    def arm() -> bool:
-        each.module.arm(number)
-        return False
-
     for number in range(3):
-        module = new_module({Colliding(name, arm): None})
+        module = new_module(
+            {Colliding(name, lambda n=number: bool(each.module.arm(n))): None}
+        )
         failed, _, error = each.module.call(
             -1, False, _imp.exec_dynamic, module
         )

@@ -10,9 +10,8 @@ Builds the core with ``gcc --coverage`` and the steps of
 tests/c/staged/staged.h, runs tests/c and tests/c/staged, and asks gcov.
 
 Not counted are fastcall.c, which only Python runs (coverage_fastcall.py);
-NB_ASSERT, whose failing
-side no test can take, and what is there for it only (#if NB_ASSERT_LEVEL);
-and what is marked:
+NB_ASSERT, whose failing side no test can take, and what is there for it only
+(#if NB_ASSERT_LEVEL); and what is marked:
 
 - ``NB_NEVER(x)``, ``NB_ALWAYS(x)``: x cannot be; asserted in every test;
 - ``/* not reached: why */`` at the end of a line, or on the line above it:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Branch coverage of csrc/fastcall.c by Python's tests: every branch, or a reason.
+Branch coverage of csrc/fastcall.c by Python's tests, or a reason.
 
     python tools/coverage_fastcall.py            # fails if one is not taken
     python tools/coverage_fastcall.py --marked   # and lists the marks
@@ -10,9 +10,10 @@ The rest of csrc/ is for coverage_c.py, whose marks are those of this file
 too.  Builds fastcall.c with ``gcc --coverage`` into a copy of the package,
 which must have been built in place, runs TESTS there, and asks gcov.
 
-Not counted is what others have written: the functions of Python's headers,
-and the glue that cffi generates from the public header, which calls what
-coverage_c.py counts and decides nothing but whether arguments convert.
+Not counted is what others have written: functions of Python's headers that
+are in line, and the glue that cffi generates from the public header.  That is
+not in csrc/: it converts arguments, calls what coverage_c.py counts, and its
+branches are cffi's own, one pattern for each function.
 """
 
 from __future__ import annotations
