@@ -9,7 +9,7 @@
 # make prove   schedules of the core, its protocols, sanitizers: larger
 # make soak    kills, faults and power cuts at full size, for hours
 # make fuzz    each fuzz target for a minute, or FUZZ_SECONDS
-# make coverage  branches of the C core that its own tests take
+# make coverage  branches of csrc/ that its own tests take
 # make clean   remove everything that the others have made
 #
 # Needs Python >= 3.10 with venv and headers, a C compiler, and make.
@@ -153,8 +153,9 @@ soak: build
 fuzz: build
 	@tests/fuzz/run.sh .fuzz $(FUZZ_SECONDS) $(BIN)/python
 
-coverage:
-	@$(PYTHON) tools/coverage_c.py
+coverage: build $(VENV)/.tools
+	@$(BIN)/python tools/coverage_c.py
+	@$(BIN)/python tools/coverage_fastcall.py
 
 lint: build $(VENV)/.tools
 	$(BIN)/ruff check .

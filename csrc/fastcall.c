@@ -43,8 +43,7 @@ static _Thread_local PyObject *parked;
 
 static void drop_parked(void)
 {
-    if (parked != NULL)
-        Py_CLEAR(parked);
+    Py_CLEAR(parked);
 }
 
 /* Takes the current exception, normalized, off the thread state. */
@@ -54,19 +53,19 @@ static PyObject *fetch_exception(void)
 
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
-    if (value != NULL && traceback != NULL)
+    if (traceback != NULL)
         PyException_SetTraceback(value, traceback);
     Py_XDECREF(type);
     Py_XDECREF(traceback);
     return value;
 }
 
-static void park(PyObject *exception)
+/* -1, with a MemoryError, where there is no memory to keep it in. */
+static int park(PyObject *exception)
 {
     if (parked == NULL)
         parked = PyList_New(0);
-    if (parked == NULL || PyList_Append(parked, exception) != 0)
-        PyErr_Clear();
+    return parked != NULL ? PyList_Append(parked, exception) : -1;
 }
 
 /* Raises an exception as it is.  PyErr_SetObject() would make what the caller
@@ -114,8 +113,11 @@ static PyObject *fail(PyObject *raise_status, ndisbridge_status status)
 static PyObject *module_park(PyObject *module, PyObject *exception)
 {
     (void)module;
-    park(exception);
-    return none();
+    if (!PyExceptionInstance_Check(exception)) {
+        PyErr_SetString(PyExc_TypeError, "only exceptions can be parked");
+        return NULL;
+    }
+    return park(exception) == 0 ? none() : NULL;
 }
 
 static PyObject *module_reraise(PyObject *module, PyObject *exception)
@@ -481,9 +483,13 @@ static PyObject *ask_long(SessionCore *self, uint32_t length,
             ? PyBytes_FromStringAndSize(output, (Py_ssize_t)length)
             : NULL;
         PyMem_Free(output);
-        if (status == NDISBRIDGE_STATUS_SUCCESS)
+        if (status == NDISBRIDGE_STATUS_SUCCESS) {
+            drop_parked();
             return bytes;
-        if (status != NDISBRIDGE_STATUS_BUFFER_TOO_SHORT || length <= room)
+        }
+        /* The core gives no handler's word for it that is no longer. */
+        if (status != NDISBRIDGE_STATUS_BUFFER_TOO_SHORT
+            || NB_NEVER(length <= room))
             return fail(self->raise_status, status);
     }
     return fail(self->raise_status, NDISBRIDGE_STATUS_INVALID_DATA);
@@ -510,21 +516,26 @@ static PyObject *list_value(const ndisbridge_oid_description *description,
     PyObject *list = PyList_New((Py_ssize_t)count), *member;
 
     for (uint32_t i = 0; list != NULL && i < count; i++, answer += size) {
-        if (description->type == NDISBRIDGE_OID_TYPE_UNSIGNED && size == 4) {
+        /* Arrays of ints have members of no other size yet. */
+        if (description->type == NDISBRIDGE_OID_TYPE_UNSIGNED
+            && NB_ALWAYS(size == 4)) {
             memcpy(&number, answer, 4);
             member = PyLong_FromUnsignedLong(number);
         } else {
             member = PyBytes_FromStringAndSize(answer, (Py_ssize_t)size);
         }
-        /* Takes the member, also when it fails. */
-        if (member == NULL || PyList_SetItem(list, (Py_ssize_t)i, member) != 0)
-            Py_CLEAR(list);
+        /* Takes the member, also when it fails: where there is no place. */
+        if (member == NULL
+            || NB_NEVER(PyList_SetItem(list, (Py_ssize_t)i, member) != 0)) {
+            Py_DECREF(list);
+            return NULL;
+        }
     }
     return list;
 }
 
 /* The value of an answer where its type is a plain one or an array, else its
- * bytes. */
+ * bytes.  The core has seen to its length. */
 static PyObject *plain_value(
     uint32_t oid, const void *answer, uint32_t length)
 {
@@ -537,7 +548,8 @@ static PyObject *plain_value(
         return PyBytes_FromStringAndSize(answer, (Py_ssize_t)length);
     if (description.size_rule == NDISBRIDGE_OID_SIZE_ARRAY)
         return list_value(&description, answer, length);
-    if (description.type == NDISBRIDGE_OID_TYPE_BOOLEAN && length == 1)
+    if (description.type == NDISBRIDGE_OID_TYPE_BOOLEAN
+        && NB_ALWAYS(length == 1))
         return PyBool_FromLong(*(const uint8_t *)answer);
     if (description.type == NDISBRIDGE_OID_TYPE_COUNTED_STRING)
         return string_value(answer);
@@ -545,7 +557,8 @@ static PyObject *plain_value(
         memcpy(&wide, answer, 8);
         return PyLong_FromUnsignedLongLong(wide);
     }
-    if (description.type == NDISBRIDGE_OID_TYPE_UNSIGNED && length == 4) {
+    if (description.type == NDISBRIDGE_OID_TYPE_UNSIGNED
+        && NB_ALWAYS(length == 4)) {
         memcpy(&narrow, answer, 4);
         return PyLong_FromUnsignedLong(narrow);
     }
@@ -567,7 +580,7 @@ static PyObject *query(SessionCore *self, PyObject *const *args,
     drop_parked();
     status = ask(self, output, &length, net_luid, oid);
     if (status == NDISBRIDGE_STATUS_BUFFER_TOO_SHORT
-        && length > FIRST_ANSWER) {
+        && NB_ALWAYS(length > FIRST_ANSWER)) {
         bytes = ask_long(self, length, net_luid, oid);
         if (!plain || bytes == NULL)
             return bytes;
@@ -675,6 +688,7 @@ static PyObject *space_allocate(PyObject *object, PyObject *unused)
     uint32_t net_luid_index;
     ndisbridge_status status = ndisbridge_try_allocate_net_luid_index(
         self->core->session, &net_luid_index, self->if_type);
+    PyObject *number;
 
     (void)unused;
     if (status != NDISBRIDGE_STATUS_SUCCESS)
@@ -687,7 +701,12 @@ static PyObject *space_allocate(PyObject *object, PyObject *unused)
     }
     if (status != NDISBRIDGE_STATUS_SUCCESS)
         return fail(self->core->raise_status, status);
-    return PyLong_FromUnsignedLong(net_luid_index);
+    number = PyLong_FromUnsignedLong(net_luid_index);
+    /* Nobody would know of it. */
+    if (number == NULL)
+        ndisbridge_free_net_luid_index(
+            self->core->session, self->if_type, net_luid_index);
+    return number;
 }
 
 static PyObject *space_free(PyObject *object, PyObject *net_luid_index)
@@ -940,7 +959,7 @@ static int handlers_traverse(PyObject *object, visitproc visit, void *arg)
 {
     Handlers *self = (Handlers *)object;
 
-    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(Py_TYPE(object));  /* not reached: an object without a type */
     Py_VISIT(self->query);
     Py_VISIT(self->set);
     Py_VISIT(self->encode);
@@ -1031,7 +1050,7 @@ static int context_traverse(PyObject *object, visitproc visit, void *arg)
 {
     HandlerContext *self = (HandlerContext *)object;
 
-    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(Py_TYPE(object));  /* not reached: an object without a type */
     Py_VISIT(self->handlers);
     Py_VISIT(self->context);
     return 0;
@@ -1131,15 +1150,20 @@ static PyType_Spec context_spec = { "ndisbridge._fastcall.HandlerContext",
     sizeof(HandlerContext), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     context_slots };
 
-/* Parks the current exception; its status, if it has one. */
+/* Parks the current exception; its status, if it has one, or RESOURCES if it
+ * could not be kept. */
 static ndisbridge_status park_current(void)
 {
-    PyObject *exception = fetch_exception(), *attribute;
+    PyObject *exception = fetch_exception(), *name, *attribute = NULL;
     long status = NDISBRIDGE_STATUS_FAILURE;
 
-    if (exception == NULL)
+    if (NB_NEVER(exception == NULL))
         return NDISBRIDGE_STATUS_FAILURE;
-    attribute = PyObject_GetAttrString(exception, "status");
+    /* Interned: Python's cache of attributes would keep each name anew. */
+    name = PyUnicode_InternFromString("status");
+    if (name != NULL)
+        attribute = PyObject_GetAttr(exception, name);
+    Py_XDECREF(name);
     if (attribute != NULL && PyLong_Check(attribute)) {
         status = PyLong_AsLong(attribute);
         if (status >= 0 || status < INT32_MIN || PyErr_Occurred())
@@ -1147,7 +1171,10 @@ static ndisbridge_status park_current(void)
     }
     PyErr_Clear();
     Py_XDECREF(attribute);
-    park(exception);
+    if (park(exception) != 0) {
+        PyErr_Clear();
+        status = NDISBRIDGE_STATUS_RESOURCES;
+    }
     Py_DECREF(exception);
     return (ndisbridge_status)status;
 }
@@ -1274,21 +1301,26 @@ static PyObject *put_aside(void)
     return earlier;
 }
 
-/* Puts what this handler has left behind what was put aside. */
-static void put_back(PyObject *earlier)
+/* Puts what this handler has left behind what was put aside.  Its status, or
+ * RESOURCES if what it has raised could not be kept. */
+static ndisbridge_status put_back(PyObject *earlier, ndisbridge_status status)
 {
     PyObject *mine = parked;
     Py_ssize_t end;
 
     if (earlier == NULL)
-        return;
+        return status;
     parked = earlier;
     if (mine == NULL)
-        return;
+        return status;
     end = PyList_Size(earlier);
-    if (PyList_SetSlice(earlier, end, end, mine) != 0)
+    if (PyList_SetSlice(earlier, end, end, mine) != 0) {
         PyErr_Clear();
+        if (status != NDISBRIDGE_STATUS_SUCCESS)
+            status = NDISBRIDGE_STATUS_RESOURCES;
+    }
     Py_DECREF(mine);
+    return status;
 }
 
 static ndisbridge_status python_query(void *context, uint32_t object_id,
@@ -1301,7 +1333,7 @@ static ndisbridge_status python_query(void *context, uint32_t object_id,
     Py_INCREF((PyObject *)context);
     status = call_query(
         context, object_id, output_buffer_length, output_buffer);
-    put_back(earlier);
+    status = put_back(earlier, status);
     Py_DECREF((PyObject *)context);
     PyGILState_Release(state);
     return status;
@@ -1365,7 +1397,7 @@ static ndisbridge_status python_set(void *context, uint32_t object_id,
     Py_INCREF((PyObject *)context);
     status =
         call_set(context, object_id, input_buffer, input_buffer_length);
-    put_back(earlier);
+    status = put_back(earlier, status);
     Py_DECREF((PyObject *)context);
     PyGILState_Release(state);
     return status;

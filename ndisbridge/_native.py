@@ -283,10 +283,14 @@ class Core:
         out = ffi.new("ndisbridge_session **")
         check_quiet(lib.ndisbridge_session_create(out, config))
         self._session = out[0]
-        address = int(ffi.cast("uintptr_t", out[0]))
-        self.fast = _fastcall.SessionCore(
-            address, _RaiseStatus(handle), net_luid
-        )
+        try:
+            address = int(ffi.cast("uintptr_t", out[0]))
+            self.fast = _fastcall.SessionCore(
+                address, _RaiseStatus(handle), net_luid
+            )
+        except BaseException:  # nobody has it yet
+            lib.ndisbridge_session_destroy(out[0])
+            raise
         # What closing was answered: to each who asked, one list.
         self._closings: list[list[int]] = []
         self._rooms: dict[str, int] = {}  # rows of each table, last time

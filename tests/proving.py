@@ -31,7 +31,7 @@ PROOFS = {
     "test_fuzz": "fuzz targets in C",
     "test_fuzz_python": "fuzz targets in Python",
     "test_planted_bug_is_found": "fuzz targets: planted bugs are found",
-    "test_every_branch_is_taken": "branches of the core",
+    "test_every_branch_is_taken": "branches of csrc/",
 }
 
 

@@ -171,6 +171,18 @@ def test_batches_of_nothing(session: ndis.Session) -> None:
     assert session.free_net_luid_indexes(6, []) == 0
 
 
+@pytest.mark.parametrize("count", [1, 4096, 4097, 100_000])
+def test_batches_of_any_size(session: ndis.Session, count: int) -> None:
+    """With and without the GIL held."""
+    space = session.index_space(6)
+    out = array("I", bytes(4 * count))
+    space.allocate_many(out)
+    assert len(set(out)) == count
+    assert session.count_net_luid_indexes(6).allocated == count
+    assert space.free_many(out) == count
+    assert session.count_net_luid_indexes(6).allocated == 0
+
+
 def test_strangers_in_a_batch(session: ndis.Session) -> None:
     """They are counted, and the others freed; a buffer is as it was."""
     space = session.index_space(6)

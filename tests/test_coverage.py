@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every branch of the core is taken by its tests, or says why not."""
+"""Every branch of csrc/ is taken by its tests, or says why not."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.parametrize("what", ["c", "fastcall"])
 def test_every_branch_is_taken(
+    what: str,
     need: Callable[[str], str],
     record_property: Callable[[str, object], None],
 ) -> None:
     need("gcc")
     need("gcov")
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "coverage_c.py"],
+        [sys.executable, ROOT / "tools" / f"coverage_{what}.py"],
         capture_output=True,
         text=True,
         check=False,

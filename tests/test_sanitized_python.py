@@ -23,6 +23,8 @@ ROOT = Path(__file__).parent.parent
 TESTS = (
     "threads",
     "handlers",
+    "fastcall",
+    "fastcall_memory",
     "events",
     "session",
     "builtins",

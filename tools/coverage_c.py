@@ -9,9 +9,9 @@ Branch coverage of csrc/ by its own tests: every branch, or a reason.
 Builds the core with ``gcc --coverage`` and the steps of
 tests/c/staged/staged.h, runs tests/c and tests/c/staged, and asks gcov.
 
-Not counted are fastcall.c, which only Python runs; NB_ASSERT, whose failing
-side no test can take, and what is there for it only (#if NB_ASSERT_LEVEL);
-and what is marked:
+Not counted are fastcall.c, which only Python runs (coverage_fastcall.py);
+NB_ASSERT, whose failing side no test can take, and what is there for it only
+(#if NB_ASSERT_LEVEL); and what is marked:
 
 - ``NB_NEVER(x)``, ``NB_ALWAYS(x)``: x cannot be; asserted in every test;
 - ``/* not reached: why */`` at the end of a line, or on the line above it:
@@ -255,18 +255,13 @@ def table(covered: dict[str, Covered]) -> str:
     )
 
 
-def main() -> None:
-    """See above."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--marked", action="store_true")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        covered = measure(Path(directory))
+def report(covered: dict[str, Covered], marked: bool) -> None:
+    """Prints it, and ends this program if something is missing."""
     print(table(covered))
     problems = []
     for name, each in covered.items():
         text = (ROOT / "csrc" / name).read_text().splitlines()
-        if arguments.marked:
+        if marked:
             for line, mark in sorted(each.marked.items()):
                 print(f"csrc/{name}:{line}: {mark}")
         problems += [
@@ -280,6 +275,16 @@ def main() -> None:
         ]
     if problems:
         sys.exit("\n".join(problems))
+
+
+def main() -> None:
+    """See above."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--marked", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        covered = measure(Path(directory))
+    report(covered, arguments.marked)
 
 
 if __name__ == "__main__":
