@@ -343,3 +343,78 @@ def test_asked_the_moment_it_is_registered(session, proxy) -> None:
     run(read, read, churn)
     assert reading.is_set()
     assert failed == []
+
+
+@pytest.mark.parametrize("what", ["adapter", "filter module"])
+def test_two_threads_pause_and_restart(proxy, what) -> None:
+    """The driver is told once; who comes second finds it done."""
+    told: list[str] = []
+    second = threading.Event()
+
+    class Noting:
+        def pause(self) -> None:
+            told.append("pause")
+            second.wait(0.2)
+
+        def restart(self) -> None:
+            told.append("restart")
+            second.wait(0.2)
+
+    if what == "adapter":
+        paused = proxy.install("eth", Noting())
+    else:
+        paused = proxy.install("eth", Driver()).attach(Noting(), "f")
+    barrier = threading.Barrier(2)
+
+    def change(more: Any) -> None:
+        for each in (paused.pause, paused.restart):
+            barrier.wait(60)
+            each()
+
+    run(change, change)
+    assert told == ["restart", "pause", "restart"]
+    paused.pause()
+    (paused.uninstall if what == "adapter" else paused.detach)()
+    assert told[3:] == ["pause"]
+
+
+def test_an_end_during_a_pause(proxy) -> None:
+    """It waits for the driver, and does not pause it again."""
+    told: list[str] = []
+    inside, end = threading.Event(), threading.Event()
+
+    class Noting:
+        def pause(self) -> None:
+            told.append("pause")
+            inside.set()
+            end.wait(0.2)
+
+        def halt(self) -> None:
+            told.append("halt")
+            end.set()
+
+    adapter = proxy.install("eth", Noting())
+
+    def uninstall(more: Any) -> None:
+        assert inside.wait(60)
+        adapter.uninstall()
+
+    run(lambda more: adapter.pause(), uninstall)
+    assert told == ["pause", "halt"]
+
+
+def test_a_driver_that_pauses_in_a_change(proxy) -> None:
+    """Refused at once: it would wait for itself."""
+    errors: list[Exception] = []
+
+    class Pausing:
+        def restart(self) -> None:
+            for change in (adapter.pause, adapter.restart):
+                with pytest.raises(ndis.InvalidStateError) as caught:
+                    change()
+                errors.append(caught.value)
+
+    adapter = proxy.install("eth", Driver())
+    adapter.attach(Pausing(), "f")
+    assert len(errors) == 2
+    assert all("being changed" in str(each) for each in errors)

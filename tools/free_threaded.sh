@@ -54,12 +54,17 @@ found=$(tools/find_python.sh --free-threaded)
 for python in $found; do
     venv=.venv-$("$python" -c \
         'import sys; print("%d.%dt" % sys.version_info[:2])')
-    if [ ! -e "$venv/.made" ]; then
+    if [ ! "$venv/.made" -nt "$0" ]; then
         "$python" -m venv --clear "$venv"
         "$venv/bin/python" -m pip --disable-pip-version-check -qq install \
             'setuptools>=77' wheel 'cffi>=2.0' 'apsw>=3.52' 'click>=8.1' \
             'rich>=13' 'pytest>=8' 'hypothesis>=6.100' pyroute2 psutil \
             'pytest-run-parallel>=0.7'
+        # There is no wheel with libpq in it, so it must be here.
+        libpq='import ctypes.util; print(ctypes.util.find_library("pq") or "")'
+        [ -z "$("$python" -c "$libpq")" ] \
+            || "$venv/bin/python" -m pip --disable-pip-version-check -qq \
+                install 'psycopg>=3.2.4'
         touch "$venv/.made"
     fi
     run "$venv" "$@"

@@ -130,11 +130,14 @@ class Group:
         """
         with self._mutex:
             change.is_over = True
-            if self._leader is change:
-                self._settle(change)
+            # Perhaps of another one, who was interrupted here: those that
+            # he woke may leave before he comes back.
+            leader = self._leader
+            if leader is not None and leader.is_over:
+                self._settle(leader)
             if change in self._queue:
                 self._queue.remove(change)
-            if self._leader is None or self._leader.is_over:
+            if leader is None or leader.is_over:
                 self._leader = self._queue[0] if self._queue else None
             if self._leader is not None:
                 self._leader.rouse()

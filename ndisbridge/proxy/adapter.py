@@ -241,29 +241,41 @@ class MiniportAdapter:
 
     def pause(self) -> None:
         """
-        Pause: it is DORMANT.
+        Pause: it is DORMANT.  Nothing happens if it is paused already.
 
         Raises:
-            InvalidStateError: It is halted.
+            InvalidStateError: It is halted; or a driver asks from within a
+                change of this adapter.
+            NdisTimeoutError: Another change still goes on.
+            ForkedError: It came through ``fork()``.
             Exception: The driver refuses.
         """
-        self._check()
-        if not self.conditions.paused:
-            call(self.driver, "pause")
-            self.state.update(paused=True)
+        with self.change():
+            self._check()
+            if not self.conditions.paused:
+                call(self.driver, "pause")
+                self.state.update(paused=True)
 
     def restart(self) -> None:
         """
-        Go on after a pause.
+        Go on after a pause.  Nothing happens if it is not paused.
 
         Raises:
-            InvalidStateError: It is halted.
-            Exception: The driver refuses.
+            Exception: As for :meth:`pause`.
         """
+        with self.change():
+            self._restart()
+
+    def _restart(self) -> None:
         self._check()
         if self.conditions.paused:
             call(self.driver, "restart")
             self.state.update(paused=False)
+
+    def change(self) -> contextlib.AbstractContextManager[None]:
+        """The turn, for a change that has no timeout of its own."""
+        self.proxy.check_process()
+        return self.turn.take(self.proxy.deadline(None))
 
     def _check(self) -> None:
         if self.endpoint.interface is None:
@@ -388,7 +400,7 @@ class MiniportAdapter:
             initialized = True
             if told is not None or self.endpoint.interface is None:
                 self.set_miniport_attributes(told or GeneralAttributes())
-            self.restart()
+            self._restart()
         except BaseException:
             self._halt(self.proxy.deadline(None), tell_driver=initialized)
             raise

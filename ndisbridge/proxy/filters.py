@@ -124,29 +124,34 @@ class FilterModule:
 
     def pause(self) -> None:
         """
-        Pause: its interface is DORMANT, because it is paused.
+        Pause: its interface is DORMANT, because it is paused.  Nothing
+        happens if it is already.
 
         Raises:
-            InvalidStateError: It is detached.
+            InvalidStateError: It is detached; or a driver asks from within
+                a change of the adapter.
+            NdisTimeoutError: Another change of the adapter still goes on.
+            ForkedError: It came through ``fork()``.
             Exception: The driver refuses.
         """
-        self._check()
-        if not self.paused:
-            call(self.driver, "pause")
-            self._set_paused(True)
+        with self.adapter.change():
+            self._check()
+            if not self.paused:
+                call(self.driver, "pause")
+                self._set_paused(True)
 
     def restart(self) -> None:
         """
-        Go on after a pause.
+        Go on after a pause.  Nothing happens if it is not paused.
 
         Raises:
-            InvalidStateError: It is detached.
-            Exception: The driver refuses.
+            Exception: As for :meth:`pause`.
         """
-        self._check()
-        if self.paused:
-            call(self.driver, "restart")
-            self._set_paused(False)
+        with self.adapter.change():
+            self._check()
+            if self.paused:
+                call(self.driver, "restart")
+                self._set_paused(False)
 
     def detach(self, timeout: float | None = None) -> None:
         """
@@ -317,8 +322,9 @@ class FilterStack:
             proxy.identities.leave(module.identity)
         if module.endpoint.interface is not None:
             if not module.step.closing:
-                tell(module.driver, "pause")
-                module.paused = True
+                if not module.paused:
+                    tell(module.driver, "pause")
+                    module.paused = True
                 module.step.closing = True
                 self.route()
                 self._adapter.state.update()

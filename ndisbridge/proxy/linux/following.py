@@ -101,6 +101,8 @@ class Follower(Closing):
         self._monitor: LinuxMonitor | None = self._open()
         self._wake = os.pipe()
         os.set_blocking(self._wake[1], False)
+        #: Of the pipe's ends, which may be another file's once closed.
+        self._waking = threading.RLock()
         self._closing = False
         self._thread: threading.Thread | None = None
         self._running = threading.Lock()
@@ -335,11 +337,12 @@ class Follower(Closing):
 
     def close(self) -> None:
         """Follow no more; the links stay registered, as they are."""
-        if not self._closing:
-            self._closing = True
-            # Full: it is about to wake anyway.
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._wake[1], b"\0")
+        self._closing = True
+        with self._waking:
+            if self._wake[1] >= 0:
+                # Full: it is about to wake anyway.
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._wake[1], b"\0")
         with contextlib.suppress(ValueError):
             self._host._followers.remove(self)
         thread = self._thread
@@ -351,10 +354,11 @@ class Follower(Closing):
             if self._monitor is not None:
                 self._monitor.close()
                 self._monitor = None
-            for end in self._wake:
-                if end >= 0:
-                    os.close(end)
-            self._wake = (-1, -1)
+            with self._waking:
+                ends, self._wake = self._wake, (-1, -1)
+                for end in ends:
+                    if end >= 0:
+                        os.close(end)
 
     def __enter__(self) -> Follower:
         if self._thread is None:
