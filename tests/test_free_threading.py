@@ -22,13 +22,12 @@ from typing import Any
 import pytest
 
 import ndisbridge as ndis
-from ndisbridge import _native_miniport, ctypes_api
+from ndisbridge import _native_miniport, _process, ctypes_api
 from ndisbridge._fastcall import IndexSpace
 from ndisbridge.events import EventStream
 from ndisbridge.proxy import NativeMiniport, ProxyProvider
 from ndisbridge.proxy.linux import LinuxHost
 from ndisbridge.proxy.linux.following import Follower
-from ndisbridge.session import _open_sessions
 
 #: Seconds for a thread that may have to wait for the one that is stopped.
 MOMENT = 0.01
@@ -250,7 +249,8 @@ def test_sessions_come_while_all_are_gone_through(at_each_step: Any) -> None:
     """As at exit, and in a child of fork()."""
     with ndis.Session() as kept:
         for found, made in at_each_step(
-            _open_sessions, lambda: (_open_sessions, ndis.Session)
+            _process._open_sessions,
+            lambda: (_process._open_sessions, ndis.Session),
         ):
             assert kept in found
             made.close()  # or there would be more steps each time
