@@ -42,7 +42,7 @@ static ndisbridge_session *session, *native;
 static ndisbridge_provider provider;
 static uint64_t net_luids[COUNT], native_luids[COUNT], values[COUNT];
 static uint32_t if_indexes[COUNT], native_indexes[COUNT], lengths[COUNT];
-static uint32_t indexes[64 * COUNT];
+static uint32_t indexes[64 * COUNT], halves[32 * COUNT];
 static int32_t statuses[COUNT];
 static ndisbridge_mib_if_row2 rows[COUNT];
 
@@ -78,6 +78,17 @@ PATH path_claim_1024(void)
 PATH path_batch_claim_65536(void)
 {
     is(claim_many(session, 8, indexes, 64 * COUNT), 64 * COUNT);
+}
+
+/* From words of which every other index is free. */
+PATH path_batch_claim_half_32768(void)
+{
+    is(claim_many(session, 8, halves, 32 * COUNT), 32 * COUNT);
+}
+
+PATH path_batch_free_half_32768(void)
+{
+    is(free_many(session, 8, halves, 32 * COUNT), 32 * COUNT);
 }
 
 PATH path_batch_free_65536(void)
@@ -146,6 +157,10 @@ int main(void)
         path_pair_1024();
         path_claim_1024();
         path_batch_claim_65536();
+        for (uint32_t i = 0; i < 32 * COUNT; i++)
+            halves[i] = indexes[2 * i];
+        path_batch_free_half_32768();
+        path_batch_claim_half_32768();
         path_batch_free_65536();
         is(claim_many(session, 7, indexes, COUNT), COUNT);
         path_churn_1024();

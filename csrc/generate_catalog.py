@@ -167,13 +167,17 @@ def catalog_c(
                 break_on_hyphens=False,
             )
         )
-    slots = ["{ 0, NB_OID_NONE }"] * (1 << (32 - shift))
+    slots = ["{ 0, NB_OID_NONE, 0 }"] * (1 << (32 - shift))
     for dense, oid in enumerate(oids):
         slot = slot_of(oid.number, multiplier, shift)
-        slots[slot] = f"{{ 0x{oid.number:08X}, {dense} }}"
-    hashed = [
-        "    " + ", ".join(slots[i : i + 3]) for i in range(0, len(slots), 3)
-    ]
+        slots[slot] = (
+            f"{{ 0x{oid.number:08X}, {dense}, NB_FIELD_{oid.field} }}"
+        )
+    # As many on a line as fit, each whole.
+    hashed = textwrap.wrap(
+        ", ".join(slot.replace(" ", "\0") for slot in slots), 74
+    )
+    hashed = ["    " + line.rstrip(",").replace("\0", " ") for line in hashed]
     prefixes = [
         f'    {{ "{entry.prefix}", {len(entry.prefix)},'
         f" NDISBRIDGE_IF_TYPE_{entry.name} }}"

@@ -149,9 +149,10 @@ static inline nb_interface_slot *nb_table_index_slot(
 static inline struct nb_interface *nb_table_find(
     struct nb_table *table, ndisbridge_net_luid net_luid)
 {
-    nb_interface_slot *slot = nb_table_luid_slot(table, net_luid);
+    nb_interface_slot *leaf = nb_table_luid_leaf(table, net_luid);
 
-    return slot == NULL ? NULL : nb_load_acquire(slot);
+    return leaf == NULL ? NULL
+                        : nb_load_acquire(&leaf[(net_luid >> 24) & 4095]);
 }
 
 static inline struct nb_interface *nb_table_find_if_index(

@@ -8,26 +8,29 @@
 
 /* ---- the members of ndisbridge_interface_information, in order --------- */
 
-#define MEMBER(name) \
+#define MEMBER(number, name) \
     { offsetof(ndisbridge_interface_information, name), \
-        sizeof(((ndisbridge_interface_information *)0)->name) }
+        sizeof(((ndisbridge_interface_information *)0)->name), number }
 
 const struct nb_member nb_members[NB_MEMBER_COUNT] = {
-    MEMBER(if_oper_status), MEMBER(if_oper_status_flags),
-    MEMBER(media_connect_state), MEMBER(media_duplex_state), MEMBER(if_mtu),
-    MEMBER(if_promiscuous_mode), MEMBER(if_device_wake_up_enable),
-    MEMBER(xmit_link_speed), MEMBER(rcv_link_speed), MEMBER(if_last_change),
-    MEMBER(if_counter_discontinuity_time), MEMBER(if_in_unknown_protos),
-    MEMBER(if_in_discards), MEMBER(if_in_errors), MEMBER(if_hc_in_octets),
-    MEMBER(if_hc_in_ucast_pkts), MEMBER(if_hc_in_multicast_pkts),
-    MEMBER(if_hc_in_broadcast_pkts), MEMBER(if_hc_out_octets),
-    MEMBER(if_hc_out_ucast_pkts), MEMBER(if_hc_out_multicast_pkts),
-    MEMBER(if_hc_out_broadcast_pkts), MEMBER(if_out_errors),
-    MEMBER(if_out_discards), MEMBER(if_hc_in_ucast_octets),
-    MEMBER(if_hc_in_multicast_octets), MEMBER(if_hc_in_broadcast_octets),
-    MEMBER(if_hc_out_ucast_octets), MEMBER(if_hc_out_multicast_octets),
-    MEMBER(if_hc_out_broadcast_octets), MEMBER(compartment_id),
-    MEMBER(supported_statistics)
+    MEMBER(0, if_oper_status), MEMBER(1, if_oper_status_flags),
+    MEMBER(2, media_connect_state), MEMBER(3, media_duplex_state),
+    MEMBER(4, if_mtu), MEMBER(5, if_promiscuous_mode),
+    MEMBER(6, if_device_wake_up_enable), MEMBER(7, xmit_link_speed),
+    MEMBER(8, rcv_link_speed), MEMBER(9, if_last_change),
+    MEMBER(10, if_counter_discontinuity_time),
+    MEMBER(11, if_in_unknown_protos), MEMBER(12, if_in_discards),
+    MEMBER(13, if_in_errors), MEMBER(14, if_hc_in_octets),
+    MEMBER(15, if_hc_in_ucast_pkts), MEMBER(16, if_hc_in_multicast_pkts),
+    MEMBER(17, if_hc_in_broadcast_pkts), MEMBER(18, if_hc_out_octets),
+    MEMBER(19, if_hc_out_ucast_pkts), MEMBER(20, if_hc_out_multicast_pkts),
+    MEMBER(21, if_hc_out_broadcast_pkts), MEMBER(22, if_out_errors),
+    MEMBER(23, if_out_discards), MEMBER(24, if_hc_in_ucast_octets),
+    MEMBER(25, if_hc_in_multicast_octets),
+    MEMBER(26, if_hc_in_broadcast_octets), MEMBER(27, if_hc_out_ucast_octets),
+    MEMBER(28, if_hc_out_multicast_octets),
+    MEMBER(29, if_hc_out_broadcast_octets), MEMBER(30, compartment_id),
+    MEMBER(31, supported_statistics)
 };
 
 /* Bit of a member in ndisbridge_published.fields. */
@@ -270,6 +273,24 @@ static uint32_t read_composite(struct nb_interface *interface,
     }
 }
 
+enum nb_answer nb_values_read_member(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, uint32_t member, void *value)
+{
+    const struct nb_member *is = &nb_members[member];
+    uint64_t sequence, published, word;
+
+    do {
+        if (!nb_read_begin(interface, net_luid, &sequence))
+            return NB_ANSWER_GONE;
+        published = nb_load_acquire(&interface->published);
+        word = nb_load_acquire(&interface->information[is->offset / 8]);
+    } while (nb_read_again(interface, sequence));
+    if (!(published & nb_bit(member)))
+        return NB_ANSWER_UNKNOWN;
+    nb_give_member(value, word, is);
+    return NB_ANSWER_GIVEN;
+}
+
 enum nb_answer nb_values_answer(struct nb_interface *interface,
     ndisbridge_net_luid net_luid, const struct nb_oid_entry *entry,
     union nb_value *value, uint32_t *size)
@@ -279,8 +300,8 @@ enum nb_answer nb_values_answer(struct nb_interface *interface,
 
     if (member < NB_MEMBER_COUNT) {
         *size = nb_members[member].size;
-        return nb_values_read_member(interface, net_luid, member,
-            nb_members[member], value->bytes);
+        return nb_values_read_member(
+            interface, net_luid, member, value->bytes);
     }
     do {
         if (!nb_read_begin(interface, net_luid, &sequence))

@@ -58,7 +58,9 @@ enum nb_answer nb_values_answer(struct nb_interface *interface,
 /* Where a member of ndisbridge_interface_information lies, by its number:
  * field - NB_FIELD_OPER_STATUS.  None crosses a word; sizes are 1, 4 or 8. */
 struct nb_member {
-    uint16_t offset, size;
+    uint16_t offset;
+    uint8_t size;
+    uint8_t number;
 };
 #define NB_MEMBER_COUNT 32
 extern const struct nb_member nb_members[NB_MEMBER_COUNT];
@@ -87,31 +89,55 @@ static inline bool nb_read_again(
     return NB_UNLIKELY(nb_load_relaxed(&interface->sequence) != sequence);
 }
 
-/* Reads one member, of which `is` says where it lies; value has its size. */
-static inline enum nb_answer nb_values_read_member(
-    struct nb_interface *interface, ndisbridge_net_luid net_luid,
-    uint32_t member, struct nb_member is, void *value)
+/* Writes the member that a word of information holds. */
+static inline void nb_give_member(
+    void *value, uint64_t word, const struct nb_member *is)
 {
-    uint64_t sequence, published, word;
-
-    do {
-        if (!nb_read_begin(interface, net_luid, &sequence))
-            return NB_ANSWER_GONE;
-        published = nb_load_acquire(&interface->published);
-        word = nb_load_acquire(&interface->information[is.offset / 8]);
-    } while (nb_read_again(interface, sequence));
-    if (!(published & nb_bit(member)))
-        return NB_ANSWER_UNKNOWN;
-    /* Its bytes come first, without a way through memory. */
-    word = nb_shift_bytes(word, is.offset % 8u);
-    if (is.size == 8)
+    if (NB_LIKELY(is->size == 8)) {
         memcpy(value, &word, 8);
-    else if (is.size == 4)
+        return;
+    }
+    /* Its bytes come first, without a way through memory. */
+    word = nb_shift_bytes(word, is->offset % 8u);
+    if (is->size == 4)
         memcpy(value, &word, 4);
     else
         memcpy(value, &word, 1);
-    return NB_ANSWER_GIVEN;
 }
+
+enum nb_look {
+    NB_LOOK_GIVEN,
+    NB_LOOK_UNKNOWN,  /* not published */
+    NB_LOOK_AGAIN  /* gone, or being written: nb_values_read_member() */
+};
+
+/* One look at a member; value has its size.  It waits for nobody, calls
+ * nothing and holds little at a time, so that who looks needs no frame.  A
+ * member that was not published at a moment is unknown, whatever state that
+ * was of: who then asks the handler enters the interface. */
+static inline enum nb_look nb_values_look(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, const struct nb_member *is, void *value)
+{
+    uint64_t sequence = nb_load_acquire(&interface->sequence), word;
+
+    if (NB_UNLIKELY(sequence & 1)
+        || NB_UNLIKELY(
+            nb_load_acquire(&interface->rundown) & NB_RUNDOWN_CLOSED)
+        || NB_UNLIKELY(nb_load_acquire(&interface->net_luid) != net_luid))
+        return NB_LOOK_AGAIN;
+    if (NB_UNLIKELY(
+            !(nb_load_acquire(&interface->published) >> is->number & 1)))
+        return NB_LOOK_UNKNOWN;
+    word = nb_load_acquire(&interface->information[(size_t)is->offset / 8]);
+    if (nb_read_again(interface, sequence))
+        return NB_LOOK_AGAIN;
+    nb_give_member(value, word, is);
+    return NB_LOOK_GIVEN;
+}
+
+/* Reads one member; waits for the end of a writer's turn. */
+enum nb_answer nb_values_read_member(struct nb_interface *interface,
+    ndisbridge_net_luid net_luid, uint32_t member, void *value);
 
 /* Lays the published members over an answer to OID_GEN_INTERFACE_INFO; or,
  * if nobody answered, writes it all: what is not published is unknown or 0.

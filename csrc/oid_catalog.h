@@ -108,21 +108,27 @@ struct nb_oid_entry {
 /* Ascending by OID; the position is the dense number. */
 extern const struct nb_oid_entry nb_oid_entries[NB_OID_COUNT];
 
-/* One slot of the hash table: an OID and its dense number, or 0 and
- * NB_OID_NONE.  No two OIDs of the catalog share one. */
+/* One slot of the hash table: an OID, its dense number and its field, or 0,
+ * NB_OID_NONE and NB_FIELD_NONE.  No two OIDs of the catalog share one. */
 struct nb_oid_hash_slot {
     uint32_t oid;
     uint16_t dense;
+    uint8_t field;  /* enum nb_oid_field; also in nb_oid_entry */
 };
 
 extern const struct nb_oid_hash_slot nb_oid_hash_slots[NB_OID_HASH_SLOTS];
 
-/* Dense number of an OID, or NB_OID_NONE: one multiplication, one load from
- * a table that has no collisions, one comparison. */
+/* The slot of an OID, or one of another: one multiplication, no collisions. */
+static inline const struct nb_oid_hash_slot *nb_oid_slot(uint32_t oid)
+{
+    return &nb_oid_hash_slots[
+        (uint32_t)(oid * NB_OID_HASH_MULTIPLIER) >> NB_OID_HASH_SHIFT];
+}
+
+/* Dense number of an OID, or NB_OID_NONE: one load, one comparison. */
 static inline uint16_t nb_oid_find(uint32_t oid)
 {
-    const struct nb_oid_hash_slot *slot = &nb_oid_hash_slots[
-        (uint32_t)(oid * NB_OID_HASH_MULTIPLIER) >> NB_OID_HASH_SHIFT];
+    const struct nb_oid_hash_slot *slot = nb_oid_slot(oid);
 
     return slot->oid == oid ? slot->dense : NB_OID_NONE;
 }

@@ -147,7 +147,7 @@ static ndisbridge_status give(const struct nb_oid_entry *entry, void *output,
 }
 
 /* Checks what a handler wrote into `value`, of which it said `written`. */
-static ndisbridge_status check_written(const struct nb_oid_entry *entry,
+static inline ndisbridge_status check_written(const struct nb_oid_entry *entry,
     void *value, uint32_t written, uint32_t capacity, uint32_t *size)
 {
     ndisbridge_if_counted_string *string = value;
@@ -230,7 +230,7 @@ static ndisbridge_status call_query(struct nb_table *table,
 
 /* A value of fixed length goes through a scratch of its own, so that a
  * handler's mistake does not reach the asker's buffer. */
-static ndisbridge_status query_scratch(struct nb_table *table,
+static inline ndisbridge_status query_scratch(struct nb_table *table,
     struct nb_interface *interface, const struct nb_oid_slot *slot,
     const struct nb_oid_entry *entry, union nb_value *value, uint32_t *size)
 {
@@ -248,7 +248,7 @@ static ndisbridge_status query_scratch(struct nb_table *table,
     return check_written(entry, value, written, entry->size, size);
 }
 
-static ndisbridge_status query_fixed(struct nb_table *table,
+static inline ndisbridge_status query_fixed(struct nb_table *table,
     struct nb_interface *interface, const struct nb_oid_slot *slot,
     const struct nb_oid_entry *entry, void *output, uint32_t *length)
 {
@@ -262,7 +262,7 @@ static ndisbridge_status query_fixed(struct nb_table *table,
         : status;
 }
 
-static ndisbridge_status query_variable(struct nb_table *table,
+static NB_NOINLINE ndisbridge_status query_variable(struct nb_table *table,
     struct nb_interface *interface, const struct nb_oid_slot *slot,
     const struct nb_oid_entry *entry, uint32_t oid, void *output,
     uint32_t *length)
@@ -317,7 +317,7 @@ uint32_t nb_dispatch_member(uint32_t oid, uint32_t room)
         : NB_MEMBER_COUNT;
 }
 
-static NB_NOINLINE ndisbridge_status query_handler(struct nb_table *table,
+static inline ndisbridge_status query_handler(struct nb_table *table,
     struct nb_interface *interface, const struct nb_oid_entry *entry,
     uint16_t dense, uint32_t oid, void *output, uint32_t *length,
     bool only_non_blocking)
@@ -367,12 +367,12 @@ static NB_NOINLINE ndisbridge_status query_partly_published(
     return status;
 }
 
-/* Asks the handler, inside the interface. */
-static NB_NOINLINE ndisbridge_status query_by_handler(struct nb_table *table,
-    struct nb_interface *interface, uint16_t dense, void *output,
+NB_NOINLINE ndisbridge_status nb_dispatch_query_handler(
+    struct nb_table *table, struct nb_interface *interface, void *output,
     uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
     bool only_non_blocking)
 {
+    uint16_t dense = nb_oid_find(oid);
     const struct nb_oid_entry *entry =
         dense == NB_OID_NONE ? NULL : nb_oid_entry(dense);
     ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
@@ -411,28 +411,25 @@ static NB_NOINLINE ndisbridge_status query_values(struct nb_table *table,
         return query_partly_published(table, interface, net_luid, entry,
             dense, output, length, only_non_blocking);
     default:
-        return query_by_handler(table, interface, dense, output, length,
+        return nb_dispatch_query_handler(table, interface, output, length,
             net_luid, oid, only_non_blocking);
     }
 }
 
-/* Small, so that it needs no frame for what most queries ask for. */
-ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
-    uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
-    bool only_non_blocking)
+ndisbridge_status nb_dispatch_query_again(struct nb_table *table,
+    void *output, uint32_t *length, ndisbridge_net_luid net_luid,
+    uint32_t oid, bool only_non_blocking)
 {
     struct nb_interface *interface = nb_table_find(table, net_luid);
     uint16_t dense = nb_oid_find(oid);
     uint32_t field, member;
 
-    if (NB_UNLIKELY(interface == NULL))
+    if (interface == NULL)
         return NDISBRIDGE_STATUS_INTERFACE_NOT_FOUND;
     field = dense == NB_OID_NONE ? NB_FIELD_NONE : nb_oid_entry(dense)->field;
     member = field - NB_FIELD_OPER_STATUS;
-    if (NB_LIKELY(member < NB_MEMBER_COUNT
-            && *length >= nb_members[member].size)) {
-        switch (nb_values_read_member(interface, net_luid, member,
-            nb_members[member], output)) {
+    if (member < NB_MEMBER_COUNT && *length >= nb_members[member].size) {
+        switch (nb_values_read_member(interface, net_luid, member, output)) {
         case NB_ANSWER_GIVEN:
             *length = nb_members[member].size;
             return NDISBRIDGE_STATUS_SUCCESS;
@@ -445,7 +442,7 @@ ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
         return query_values(table, interface, dense, output, length,
             net_luid, oid, only_non_blocking);
     }
-    return query_by_handler(table, interface, dense, output, length,
+    return nb_dispatch_query_handler(table, interface, output, length,
         net_luid, oid, only_non_blocking);
 }
 
@@ -496,7 +493,8 @@ ndisbridge_status nb_dispatch_set(struct nb_table *table,
 static bool ask(struct nb_table *table, ndisbridge_net_luid net_luid,
     uint32_t oid, void *answer, uint32_t size)
 {
-    return nb_dispatch_query(table, answer, &size, net_luid, oid, false)
+    return nb_dispatch_query_again(
+               table, answer, &size, net_luid, oid, false)
         == NDISBRIDGE_STATUS_SUCCESS;
 }
 

@@ -35,10 +35,45 @@ bool nb_provider_fill(struct nb_provider *provider,
     uint32_t flags, const ndisbridge_oid_handler *handlers,
     uint32_t count);
 
-/* ndisbridge_query(); `only_non_blocking` makes it ndisbridge_try_query(). */
-ndisbridge_status nb_dispatch_query(struct nb_table *table, void *output,
-    uint32_t *length, ndisbridge_net_luid net_luid, uint32_t oid,
-    bool only_non_blocking);
+/* Asks the handler, inside the interface. */
+ndisbridge_status nb_dispatch_query_handler(struct nb_table *table,
+    struct nb_interface *interface, void *output, uint32_t *length,
+    ndisbridge_net_luid net_luid, uint32_t oid, bool only_non_blocking);
+
+/* nb_dispatch_query() of everything, at its leisure. */
+ndisbridge_status nb_dispatch_query_again(struct nb_table *table,
+    void *output, uint32_t *length, ndisbridge_net_luid net_luid,
+    uint32_t oid, bool only_non_blocking);
+
+/* ndisbridge_query(); `only_non_blocking` makes it ndisbridge_try_query().
+ * One look answers what most queries ask for, in registers that need not be
+ * saved; the rest is called with the arguments as they came. */
+static inline ndisbridge_status nb_dispatch_query(struct nb_table *table,
+    void *output, uint32_t *length, ndisbridge_net_luid net_luid,
+    uint32_t oid, bool only_non_blocking)
+{
+    struct nb_interface *interface = nb_table_find(table, net_luid);
+    const struct nb_oid_hash_slot *found = nb_oid_slot(oid);
+    uint32_t member = (uint32_t)found->field - NB_FIELD_OPER_STATUS;
+
+    if (NB_LIKELY(interface != NULL && found->oid == oid
+            && member < NB_MEMBER_COUNT
+            && *length >= nb_members[member].size)) {
+        const struct nb_member *is = &nb_members[member];
+        enum nb_look look =
+            nb_values_look(interface, net_luid, is, output);
+
+        if (NB_LIKELY(look == NB_LOOK_GIVEN)) {
+            *length = is->size;
+            return NDISBRIDGE_STATUS_SUCCESS;
+        }
+        if (look == NB_LOOK_UNKNOWN)
+            return nb_dispatch_query_handler(table, interface, output,
+                length, net_luid, oid, only_non_blocking);
+    }
+    return nb_dispatch_query_again(
+        table, output, length, net_luid, oid, only_non_blocking);
+}
 
 /* The one member of ndisbridge_interface_information that is all of an OID's
  * answer and fits `room` bytes as it is: its number, for

@@ -139,13 +139,12 @@ static NB_NOINLINE void fetch_members(struct nb_table *table,
     }
 }
 
-/* Answers with a published member, which most batches ask for, until one is
- * not there to be read; how many it has answered. */
-static NB_NOINLINE uint32_t query_members(struct nb_table *table, uint8_t *at,
-    uint32_t stride, uint32_t *lengths, ndisbridge_status *statuses,
-    const ndisbridge_net_luid *net_luids, uint32_t count, uint32_t member)
+/* Writes the members that are there to be read at one look, each in its
+ * place, until one is not; how many. */
+static inline uint32_t look_at_members(struct nb_table *table, uint8_t *at,
+    uint32_t stride, const ndisbridge_net_luid *net_luids, uint32_t count,
+    struct nb_member is)
 {
-    const struct nb_member is = nb_members[member];
     nb_interface_slot *leaf = NULL;
     uint64_t prefix = 0;
     uint32_t i;
@@ -155,7 +154,7 @@ static NB_NOINLINE uint32_t query_members(struct nb_table *table, uint8_t *at,
         struct nb_interface *interface;
 
         /* A leaf is never freed, and most of a batch are in the same one. */
-        if (leaf == NULL || net_luid >> 36 != prefix) {
+        if (NB_UNLIKELY(leaf == NULL || net_luid >> 36 != prefix)) {
             prefix = net_luid >> 36;
             leaf = nb_table_luid_leaf(table, net_luid);
             if (NB_UNLIKELY(leaf == NULL))
@@ -163,17 +162,37 @@ static NB_NOINLINE uint32_t query_members(struct nb_table *table, uint8_t *at,
         }
         interface = nb_load_acquire(&leaf[(net_luid >> 24) & 4095]);
         if (NB_UNLIKELY(interface == NULL)
-            || NB_UNLIKELY(nb_values_read_member(
-                               interface, net_luid, member, is, at)
-                != NB_ANSWER_GIVEN))
+            || NB_UNLIKELY(nb_values_look(interface, net_luid, &is, at)
+                != NB_LOOK_GIVEN))
             break;
-        statuses[i] = NDISBRIDGE_STATUS_SUCCESS;
-        if (lengths != NULL)
-            lengths[i] = is.size;
-        if (NB_UNLIKELY(is.size < stride))
-            memset(at + is.size, 0, stride - is.size);
     }
     return i;
+}
+
+/* Answers with a published member, which most batches ask for, until one is
+ * not there to be read; how many it has answered.  What is the same for all
+ * of them is written afterwards. */
+static NB_NOINLINE uint32_t query_members(struct nb_table *table, uint8_t *at,
+    uint32_t stride, uint32_t *lengths, ndisbridge_status *statuses,
+    const ndisbridge_net_luid *net_luids, uint32_t count, uint32_t member)
+{
+    struct nb_member is = nb_members[member];
+    uint32_t n, size = is.size;
+
+    if (size == 8) {
+        is.size = 8;  /* a loop without a choice */
+        n = look_at_members(table, at, stride, net_luids, count, is);
+    } else {
+        n = look_at_members(table, at, stride, net_luids, count, is);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        statuses[i] = NDISBRIDGE_STATUS_SUCCESS;
+    for (uint32_t i = 0; lengths != NULL && i < n; i++)
+        lengths[i] = size;
+    if (size < stride)
+        for (uint32_t i = 0; i < n; i++, at += stride)
+            memset(at + size, 0, stride - size);
+    return n;
 }
 
 ndisbridge_status ndisbridge_query_many(ndisbridge_session *session,
@@ -215,7 +234,7 @@ ndisbridge_status ndisbridge_query_many(ndisbridge_session *session,
             if (done == n)
                 continue;
         }
-        statuses[i] = nb_dispatch_query(
+        statuses[i] = nb_dispatch_query_again(
             &session->table, at, &length, net_luids[i], oid, false);
         if (lengths != NULL)
             lengths[i] = length;

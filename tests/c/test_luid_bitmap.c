@@ -390,6 +390,71 @@ static void test_random(void)
     nb_system_deallocate(NULL, bitmap, sizeof *bitmap);
 }
 
+/* ---- many at a time ---------------------------------------------------- */
+
+/* Words of every number of free indexes, taken at once, with room to spare
+ * and with none. */
+static void test_words_of_every_density(void)
+{
+    const uint64_t none[NB_BLOCK_WORDS] = { 0 };
+    uint32_t indexes[BLOCK], expected[BLOCK], n = 0;
+
+    bitmap = make_bitmap();
+    CHECK(nb_bitmap_lease(bitmap, 0, none));
+    for (uint32_t spare = 0; spare < 2; spare++) {
+        n = nb_bitmap_allocate_many(bitmap, 0, indexes, BLOCK);
+        CHECK_EQUAL(n, BLOCK);
+        n = 0;
+        for (uint32_t i = 0; i < BLOCK; i++)
+            if (below(64) < i / 64)
+                expected[n++] = i;
+        CHECK_EQUAL(nb_bitmap_free_many(bitmap, expected, n), n);
+        memset(indexes, 0xFF, sizeof indexes);
+        /* From the first word, where its hint was left. */
+        nb_store_relaxed(&bitmap->stripes[0].word, 0);
+        CHECK_EQUAL(nb_bitmap_allocate_many(
+                        bitmap, 0, indexes, spare ? BLOCK : n),
+            n);
+        CHECK(memcmp(indexes, expected, n * sizeof *indexes) == 0);
+        /* Nothing beyond what there was room for. */
+        for (uint32_t i = spare ? BLOCK : n; i < BLOCK; i++)
+            CHECK_EQUAL(indexes[i], UINT32_MAX);
+        for (uint32_t i = 0; i < BLOCK; i++)
+            nb_bitmap_free(bitmap, 0, i);
+    }
+    nb_system_deallocate(NULL, bitmap, sizeof *bitmap);
+}
+
+/* Runs that are a whole word, and those that only look like one. */
+static void test_free_whole_words(void)
+{
+    const uint64_t none[NB_BLOCK_WORDS] = { 0 };
+    uint32_t indexes[128];
+
+    bitmap = make_bitmap();
+    CHECK(nb_bitmap_lease(bitmap, 0, none));
+    for (uint32_t i = 0; i < 4; i++) {
+        /* In order; two swapped; one twice; short of one. */
+        uint32_t count = i == 3 ? 127 : 128;
+
+        for (uint32_t j = 0; j < 128; j++) {
+            CHECK(nb_bitmap_claim(bitmap, j));
+            indexes[j] = j;
+        }
+        if (i == 1)
+            indexes[20] = 21, indexes[21] = 20;
+        if (i == 2)
+            indexes[90] = 91;
+        CHECK_EQUAL(nb_bitmap_free_many(bitmap, indexes, count),
+            i < 2 ? 128 : 127);
+        for (uint32_t j = 0; j < 128; j++)
+            CHECK_EQUAL(nb_bitmap_free(bitmap, 0, j),
+                (i == 2 && j == 90) || (i == 3 && j == 127));
+        CHECK(nb_bitmap_validate(bitmap));
+    }
+    nb_system_deallocate(NULL, bitmap, sizeof *bitmap);
+}
+
 /* ---- exhaustion -------------------------------------------------------- */
 
 static void test_exhaust_three_blocks(void)
@@ -495,6 +560,8 @@ int main(void)
 {
     random_state = check_begin("test_luid_bitmap");
     test_random();
+    test_words_of_every_density();
+    test_free_whole_words();
     test_exhaust_three_blocks();
     test_exhaust_everything();
     return check_end();

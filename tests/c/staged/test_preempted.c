@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "block_store.h"
 #include "interface_kit.h"
@@ -141,6 +142,45 @@ static void query(void)
         OK, GONE);
 }
 
+/* A member that is published, with room for it and without, and one that is
+ * not; alone and in a batch. */
+static void query_members(void)
+{
+    const ndisbridge_net_luid both[2] = { net_luid, net_luid };
+    uint64_t counter, counters[2];
+    uint32_t number, length = 4;
+    ndisbridge_status status, statuses[2];
+
+    status = ndisbridge_query(session, &number, &length, net_luid,
+        NDISBRIDGE_OID_GEN_OPERATIONAL_STATUS);
+    ONE_OF(status, OK, GONE);
+    CHECK(status != OK
+        || number == NDISBRIDGE_NET_IF_OPER_STATUS_DOWN
+        || number == NDISBRIDGE_NET_IF_OPER_STATUS_UP);
+    length = 0;
+    ONE_OF(ndisbridge_query(session, NULL, &length, net_luid,
+               NDISBRIDGE_OID_GEN_OPERATIONAL_STATUS),
+        NDISBRIDGE_STATUS_BUFFER_TOO_SHORT, GONE);
+    length = 8;
+    ONE_OF(ndisbridge_query(session, &counter, &length, net_luid,
+               NDISBRIDGE_OID_GEN_BYTES_RCV),
+        NDISBRIDGE_STATUS_NOT_SUPPORTED, GONE);
+    (void)ndisbridge_query_many(session, counters, 8, NULL, statuses, both, 2,
+        NDISBRIDGE_OID_GEN_OPERATIONAL_STATUS);
+    for (uint32_t i = 0; i < 2; i++) {
+        ONE_OF(statuses[i], OK, GONE);
+        memcpy(&number, &counters[i], 4);
+        CHECK(statuses[i] == OK
+                ? number == NDISBRIDGE_NET_IF_OPER_STATUS_DOWN
+                    || number == NDISBRIDGE_NET_IF_OPER_STATUS_UP
+                : counters[i] == 0);
+    }
+    (void)ndisbridge_query_many(session, counters, 8, NULL, statuses, both, 2,
+        NDISBRIDGE_OID_GEN_BYTES_RCV);
+    for (uint32_t i = 0; i < 2; i++)
+        ONE_OF(statuses[i], NDISBRIDGE_STATUS_NOT_SUPPORTED, GONE);
+}
+
 static void set(void)
 {
     uint32_t number = 0;
@@ -192,15 +232,15 @@ static void look_up(void)
 
 static void test_interfaces(void)
 {
-    static void (*const doing[])(void) = { query, set, read_rows, look_up,
-        replace_facts, publish_down };
+    static void (*const doing[])(void) = { query, query_members, set,
+        read_rows, look_up, replace_facts, publish_down };
     static void (*const acts[])(void *) = { deregister, replace,
         replace_elsewhere, publish_up };
 
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < 7; i++)
         for (size_t j = 0; j < 4; j++)
             /* Who publishes waits for who writes, who is stopped here. */
-            if (i < 4 || acts[j] != publish_up)
+            if (i < 5 || acts[j] != publish_up)
                 at_every_step(publish_down, doing[i], acts[j], 0, 100);
 }
 
@@ -329,7 +369,7 @@ static void test_waits_of_closing(void)
     CHECK_STATUS(ndisbridge_session_close(session, 0), TIMEOUT);
     staged_begin(become_free, NULL, 8, 0);
     REQUIRE(nb_host_enter(&session->host, false) == OK);
-    CHECK_STATUS(ndisbridge_session_close(session, 20), TIMEOUT);
+    CHECK_STATUS(ndisbridge_session_close(session, 300), TIMEOUT);
     CHECK(staged_end());
     nb_this_thread.frames = NULL;
     nb_host_leave(&session->host);
