@@ -84,6 +84,8 @@ struct nb_luid_map {
 };
 
 struct nb_index_middle {
+    nb_atomic_u64 used;  /* of the leaves: nb_next_used() */
+    nb_atomic_u64 present[1024];  /* of a leaf's slots, now: the same */
     nb_interface_leaf leaves[1024];
 };
 
@@ -92,6 +94,7 @@ struct nb_table {
     struct nb_pool *pool;
     struct nb_events *events;
     _Atomic(struct nb_luid_map *) *luid_maps;  /* 65,536 */
+    nb_atomic_u64 luid_maps_used, index_top_used;  /* nb_next_used() */
     _Atomic(struct nb_index_middle *) index_top[2048];
     nb_atomic_u32 count;  /* registered and closing */
     pthread_mutex_t writer;
