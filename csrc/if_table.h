@@ -6,6 +6,9 @@
  *   if_index  31 bits = 11 | 10 | 10  -> leaf slot -> struct nb_interface *
  *   NET_LUID  IfType 16, index 12 | 12 -> leaf slot -> struct nb_interface *
  *
+ * Words of bits beside the arrays say where there is something, so that a walk
+ * costs what is there, not what has ever been.
+ *
  * No hash, no lock to read.  Nodes and interface records are never unmapped
  * while the session lives; records are used again, so that a reader that
  * comes late finds another interface, never freed memory, and notices.

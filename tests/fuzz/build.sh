@@ -59,7 +59,7 @@ traced= untraced=
 for target in "$@"; do
     # The bytes of api choose and are compared with nothing: to trace what is
     # compared costs half the time there, and finds no more.
-    if [ "$target" = api ]; then
+    if [ "$target" = api ] && [ -n "$no_traces" ]; then
         [ -n "$untraced" ] || build_core "$out/core/untraced" "$no_traces"
         untraced=1 core=untraced more=$no_traces
     else

@@ -32,8 +32,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* An input frees little, and less is remembered of it, so that caches hold
- * it.  Leaks: fuzz_session.h counts. */
-const char *__asan_default_options(void);
+ * it.  Leaks: fuzz_session.h counts.  Weak: replay.c has it too. */
+__attribute__((weak)) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
     return "quarantine_size_mb=4:malloc_context_size=8:detect_leaks=0";

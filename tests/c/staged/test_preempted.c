@@ -329,7 +329,7 @@ static void test_waits_of_closing(void)
     CHECK_STATUS(ndisbridge_session_close(session, 0), TIMEOUT);
     staged_begin(become_free, NULL, 8, 0);
     REQUIRE(nb_host_enter(&session->host, false) == OK);
-    CHECK_STATUS(ndisbridge_session_close(session, 20), TIMEOUT);
+    CHECK_STATUS(ndisbridge_session_close(session, 200), TIMEOUT);
     CHECK(staged_end());
     nb_this_thread.frames = NULL;
     nb_host_leave(&session->host);
