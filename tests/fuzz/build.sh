@@ -67,6 +67,7 @@ for target in "$@"; do
         traced=1 core=traced more=
     fi
     # shellcheck disable=SC2086
-    "$compiler" $flags $more "$root/tests/fuzz/fuzz_$target.c" $main \
+    "$compiler" $flags $more "$root/tests/fuzz/fuzz_$target.c" \
+        "$root/tests/fuzz/options.c" $main \
         "$out/core/$core"/*.o -o "$out/fuzz_$target"
 done

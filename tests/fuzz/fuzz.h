@@ -31,14 +31,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* An input frees little, and less is remembered of it, so that caches hold
- * it.  Leaks: fuzz_session.h counts.  Weak: replay.c has it too. */
-__attribute__((weak)) const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "quarantine_size_mb=4:malloc_context_size=8:detect_leaks=0";
-}
-
 /* What is left of the input; reads as zeros behind its end. */
 struct fuzz_input {
     const uint8_t *at;
