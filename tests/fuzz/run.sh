@@ -19,7 +19,7 @@ fuzz() {
 if [ "$("$here/build.sh" "$out")" = libfuzzer ]; then
     for target in names netlink oids api; do
         longest=2500
-        [ $target != api ] || longest=500
+        [ $target != api ] || longest=300
         fuzz $target "$out/fuzz_$target" -max_len=$longest -len_control=20
     done
 else
