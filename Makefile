@@ -132,20 +132,23 @@ bench: build $(VENV)/.bench
 goals: build $(VENV)/.bench
 	@$(REPORT) --check
 
-# MODEL_PREEMPTIONS, MODEL_LIMIT and MODEL_RANDOM for other sizes;
-# PROVE="-k core" for a part.
-PROVEN := $(addprefix tests/test_,schedules.py c.py fuzz.py coverage.py)
+FUZZ_SECONDS ?= 60
+# MODEL_PREEMPTIONS, MODEL_LIMIT, MODEL_RANDOM and FUZZ_SECONDS for other
+# sizes; PROVE="-k core" for a part.  Writes into docs/reliability.md.
+PROVEN := $(addprefix tests/test_,schedules.py c.py fuzz.py coverage.py \
+	sanitized_python.py)
 prove: export MODEL_PREEMPTIONS ?= 3
 prove: export MODEL_LIMIT ?= 2000000
 prove: export MODEL_RANDOM ?= 200000
+prove: export FUZZ_SECONDS := $(FUZZ_SECONDS)
 prove: build $(VENV)/.tools
-	@$(BIN)/python -m pytest -rP $(PROVEN) $(PROVE)
+	@PYTHONPATH=tests $(BIN)/python -m pytest -p proving -rP $(PROVEN) \
+	    $(PROVE)
 
 # SOAK="--only power-cut --hours 2 --seed 7" for less.
 soak: build
 	@$(BIN)/python tests/soak $(SOAK)
 
-FUZZ_SECONDS ?= 60
 fuzz: build
 	@tests/fuzz/run.sh .fuzz $(FUZZ_SECONDS) $(BIN)/python
 

@@ -69,6 +69,9 @@ from .exceptions import (
     ResourcesError,
     StackLoopError,
 )
+from .handlers import NativeHandler
+from .identity import Identity
+from .interface import Interface, InterfaceInformation
 from .net_luid import NetLuid
 from .persistence import (
     IdentityConflictError,
@@ -80,14 +83,9 @@ from .persistence import (
     StoreError,
     StoreUncertainError,
 )
-from .provider import (
-    Identity,
-    Interface,
-    InterfaceInformation,
-    NativeHandler,
-    Provider,
-)
-from .session import IndexCounts, QueryResults, Session
+from .provider import Provider
+from .query_results import QueryResults
+from .session import IndexCounts, Session
 
 __version__ = _library_version()
 

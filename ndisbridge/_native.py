@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-The crossing into C: with _native_events the only module that calls cffi's
-``lib``.
+The crossing into C: only the ``_native`` modules call cffi's ``lib``.
 
 One method is one C call.  A failure status becomes an exception here and
 nowhere else.
@@ -16,15 +15,21 @@ and raises it unchanged.
 from __future__ import annotations
 
 import contextlib
-import struct
-import sys
-import threading
-import uuid
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from . import _fastcall
+from ._native_hooks import HOOKS
+from ._native_structures import (
+    FIXED,
+    HEADER,
+    LITTLE,
+    aligned,
+    aligned_copy,
+    give_back,
+    take_published,
+)
 from ._ndisbridge import ffi, lib
 from .constants import NET_LUID_INDEX_MAX
 from .exceptions import (
@@ -50,34 +55,6 @@ GOING = {_PENDING, _TIMEOUT}
 TIMEOUT_DEFAULT = int(lib.NDISBRIDGE_TIMEOUT_DEFAULT)
 #: Flag of a handler that may run with the GIL held.
 NON_BLOCKING = int(lib.NDISBRIDGE_HANDLER_NON_BLOCKING)
-#: Where a device lies, and the type of a tunnel, if nobody knows.
-LOCATION_UNKNOWN = (
-    int(lib.NDISBRIDGE_NIIF_BUS_NUMBER_UNKNOWN),
-    int(lib.NDISBRIDGE_NIIF_SLOT_NUMBER_UNKNOWN),
-    int(lib.NDISBRIDGE_NIIF_FUNCTION_NUMBER_UNKNOWN),
-)
-TUNNEL_TYPE_UNKNOWN = int(lib.NDISBRIDGE_NIIF_WAN_TUNNEL_TYPE_UNKNOWN)
-_HEADER = {
-    "type": lib.NDISBRIDGE_OBJECT_TYPE_DEFAULT,
-    "revision": lib.NDISBRIDGE_OBJECT_REVISION_1,
-}
-_LITTLE = sys.byteorder == "little"
-
-#: Types without fields, of which there are only pointers.
-OPAQUE = {
-    "ndisbridge_session",
-    "ndisbridge_linux_host",
-    "ndisbridge_linux_monitor",
-}
-
-# Types, functions and constants are realised now, under the import lock:
-# threads never race to do it.
-for _name in ffi.list_types()[0]:
-    _type = ffi.typeof(_name)
-    if _type.kind == "struct" and _name not in OPAQUE:
-        ffi.sizeof(_type)
-for _name in dir(lib):
-    getattr(lib, _name)
 
 
 def raise_left() -> None:
@@ -218,200 +195,6 @@ def list_oids() -> list[int]:
 
 
 # ---------------------------------------------------------------------------
-# Structures
-
-_CODES = {
-    ("primitive", 1): "B",
-    ("primitive", 2): "H",
-    ("primitive", 4): "I",
-    ("primitive", 8): "Q",
-}
-
-
-def layout(name: str) -> list[tuple[str, str]]:
-    """
-    Members of a structure as (name, struct code), padding as ("", "Nx").
-
-    An array or a structure inside is its bytes ("Ns").
-    """
-    c_type = ffi.typeof(f"ndisbridge_{name}")
-    members: list[tuple[str, str]] = []
-    end = 0
-    for member, field in c_type.fields:
-        if field.offset > end:
-            members.append(("", f"{field.offset - end}x"))
-        size = ffi.sizeof(field.type)
-        code = _CODES.get((field.type.kind, size), f"{size}s")
-        members.append((member, code))
-        end = field.offset + size
-    if ffi.sizeof(c_type) > end:
-        members.append(("", f"{ffi.sizeof(c_type) - end}x"))
-    return members
-
-
-def member_offsets(name: str) -> dict[str, tuple[int, int]]:
-    """Offset and size in bytes of each member of a structure."""
-    return {
-        member: (field.offset, ffi.sizeof(field.type))
-        for member, field in ffi.typeof(f"ndisbridge_{name}").fields
-    }
-
-
-def size_of(name: str) -> int:
-    """Bytes of a structure."""
-    return int(ffi.sizeof(f"ndisbridge_{name}"))
-
-
-def guid_bytes(guid: uuid.UUID) -> bytes:
-    """A GUID as it lies in memory on this machine."""
-    raw = guid.bytes
-    # As bytes_le does, in half the time.
-    return raw[3::-1] + raw[5:3:-1] + raw[7:5:-1] + raw[8:] if _LITTLE else raw
-
-
-def guid_from_bytes(raw: bytes) -> uuid.UUID:
-    """The reverse of :func:`guid_bytes`."""
-    return uuid.UUID(bytes_le=raw) if _LITTLE else uuid.UUID(bytes=raw)
-
-
-def utf16(text: str) -> bytes:
-    """Text as the ABI has it: UTF-16 of the machine, without a mark."""
-    return text.encode(
-        "utf-16-le" if _LITTLE else "utf-16-be", "surrogatepass"
-    )
-
-
-def from_utf16(raw: bytes) -> str:
-    """The reverse of :func:`utf16`, up to the first NUL."""
-    text = raw.decode("utf-16-le" if _LITTLE else "utf-16-be", "replace")
-    return text.split("\0", 1)[0]
-
-
-def limited_utf16(text: str, what: str) -> bytes:
-    """UTF-16 of at most 256 units."""
-    if not isinstance(text, str):
-        raise TypeError(f"{what} is a str, not {type(text).__name__}")
-    raw = utf16(text)
-    if len(raw) > 2 * lib.NDISBRIDGE_MAX_STRING_SIZE or "\0" in text:
-        raise InvalidParameterError(
-            f"{what} is at most {lib.NDISBRIDGE_MAX_STRING_SIZE} UTF-16 "
-            "units, without NUL"
-        )
-    return raw
-
-
-_INFORMATION = struct.Struct("=BBHI3IIIIIIBxHHHHH16s16sIII")
-_FIXED = int(ffi.sizeof("ndisbridge_net_if_information"))
-assert _INFORMATION.size == _FIXED
-
-
-def pack_information(
-    *,
-    interface_guid: uuid.UUID,
-    network_guid: uuid.UUID,
-    description: str,
-    physical_address: bytes,
-    permanent_address: bytes,
-    flags: int,
-    access_type: int,
-    direction_type: int,
-    connection_type: int,
-    connector_present: bool,
-    media_type: int,
-    physical_medium_type: int,
-    tunnel_type: int,
-    port_number: int,
-    supported_statistics: int,
-    location: tuple[int, int, int],
-) -> bytes:
-    """NET_IF_INFORMATION with its addresses and its name behind it."""
-    name = limited_utf16(description, "a description")
-    length = len(physical_address)
-    if length > lib.NDISBRIDGE_MAX_PHYS_ADDRESS_LENGTH:
-        raise InvalidParameterError("a physical address is at most 32 bytes")
-    if permanent_address and len(permanent_address) != length:
-        raise InvalidParameterError(
-            "the permanent address must be as long as the physical address"
-        )
-    return (
-        _INFORMATION.pack(
-            _HEADER["type"],
-            _HEADER["revision"],
-            _FIXED,
-            flags,
-            *location,
-            tunnel_type,
-            port_number,
-            access_type,
-            direction_type,
-            connection_type,
-            connector_present,
-            length,
-            _FIXED,
-            _FIXED + length,
-            len(name),
-            _FIXED + 2 * length,
-            guid_bytes(interface_guid),
-            guid_bytes(network_guid),
-            supported_statistics,
-            media_type,
-            physical_medium_type,
-        )
-        + physical_address
-        + (permanent_address or bytes(length))
-        + name
-    )
-
-
-# ---------------------------------------------------------------------------
-# Values to publish
-
-_published_names: dict[str, tuple[int, str]] = {}
-for _bit, (_member, _) in enumerate(
-    ffi.typeof("ndisbridge_interface_information").fields
-):
-    _short = _member.removeprefix("if_").removeprefix("hc_")
-    _published_names[_short] = (1 << _bit, _member)
-
-
-_scratch = threading.local()
-
-
-def _published(values: dict[str, Any]) -> Any:
-    """
-    An ndisbridge_published, filled: this thread's own, taken out of its
-    place, so that a signal handler that publishes meanwhile gets another.
-    """
-    out = _scratch.__dict__.pop("published", None)
-    if out is None:
-        out = ffi.new("ndisbridge_published *")
-    fields = 0
-    information = out.information
-    try:
-        for name, value in values.items():
-            found = _published_names.get(name)
-            if found is not None:
-                fields |= found[0]
-                setattr(information, found[1], value)
-            elif name == "admin_status":
-                fields |= lib.NDISBRIDGE_PUBLISH_ADMIN_STATUS
-                out.admin_status = value
-            elif name == "alias":
-                raw = limited_utf16(value, "an alias")
-                fields |= lib.NDISBRIDGE_PUBLISH_ALIAS
-                out.alias.length = len(raw)
-                ffi.memmove(out.alias.string, raw, len(raw))
-            else:
-                raise TypeError(f"there is no value {name!r} to publish")
-    except OverflowError:
-        raise InvalidParameterError(
-            f"{name} is out of range: {value}"
-        ) from None
-    out.fields = fields
-    return out
-
-
-# ---------------------------------------------------------------------------
 # Native handlers
 
 
@@ -440,7 +223,7 @@ _UINT32S = ffi.typeof("uint32_t[]")
 def _check_uint32(view: memoryview) -> None:
     if view.format == "I":  # what nearly all are, and always 4 bytes
         return
-    native = "@=<" if _LITTLE else "@=>"
+    native = "@=<" if LITTLE else "@=>"
     if view.itemsize != 4 or view.format.lstrip(native) not in set("IiLl"):
         raise TypeError("indexes must be a buffer of uint32, or ints")
 
@@ -470,122 +253,6 @@ def as_indexes(indexes: Any) -> Any:
 def new_indexes(count: int) -> memoryview:
     """A zeroed buffer of count uint32."""
     return memoryview(bytearray(4 * count)).cast("I")
-
-
-# ---------------------------------------------------------------------------
-# Hooks of a store
-
-
-def status_of(exception: BaseException) -> int:
-    """What the core is told where a hook has raised."""
-    status = getattr(exception, "status", None)
-    return status if isinstance(status, int) and status < 0 else _FAILURE
-
-
-def _park(_type: Any, value: BaseException, _traceback: Any) -> int:
-    _fastcall.park(value)
-    return status_of(value)
-
-
-def _park_only(_type: Any, value: BaseException, _traceback: Any) -> None:
-    """For a hook whose status closing returns: it is told from its own."""
-    _fastcall.park(value)
-
-
-def _sets(sets: Any, count: int) -> list[tuple[int, list[tuple[int, bytes]]]]:
-    """Index sets of C as a store takes them."""
-    return [
-        (
-            sets[i].if_type,
-            [
-                (
-                    sets[i].blocks[j].block,
-                    bytes(ffi.buffer(sets[i].blocks[j].mask)),
-                )
-                for j in range(sets[i].block_count)
-            ],
-        )
-        for i in range(count)
-    ]
-
-
-@ffi.def_extern(error=_FAILURE, onerror=_park)
-def nb_py_lease_blocks(
-    context: Any, leases: Any, count: Any, if_type: int, low: int, high: int
-) -> int:
-    store = ffi.from_handle(context)
-    found = store.lease_blocks(if_type, low, high, count[0])
-    if not found:
-        return int(
-            lib.NDISBRIDGE_STATUS_IN_USE
-            if low == high
-            else lib.NDISBRIDGE_STATUS_RESOURCES
-        )
-    for i, (block, retained) in enumerate(found):
-        leases[i].block = block
-        ffi.memmove(leases[i].mask, retained, ffi.sizeof(leases[i].mask))
-    count[0] = len(found)
-    return int(_SUCCESS)
-
-
-@ffi.def_extern(error=_FAILURE, onerror=_park_only)
-def nb_py_return_blocks(
-    context: Any, if_type: int, blocks: Any, count: int
-) -> int:
-    ffi.from_handle(context).return_blocks(if_type, ffi.unpack(blocks, count))
-    return int(_SUCCESS)
-
-
-@ffi.def_extern(error=_FAILURE, onerror=_park)
-def nb_py_retain(
-    context: Any, sets: Any, count: int, flags: int, record: Any
-) -> int:
-    identities, updates = (
-        ((), ()) if record == ffi.NULL else ffi.from_handle(record)
-    )
-    persistent = not flags & lib.NDISBRIDGE_RETAIN_NON_PERSISTENT
-    ffi.from_handle(context).retain(
-        _sets(sets, count), identities, persistent=persistent, updates=updates
-    )
-    return int(_SUCCESS)
-
-
-@ffi.def_extern(error=_FAILURE, onerror=_park)
-def nb_py_release(
-    context: Any, sets: Any, count: int, flags: int, record: Any
-) -> int:
-    identities = () if record == ffi.NULL else ffi.from_handle(record)[0]
-    persistent = not flags & lib.NDISBRIDGE_RETAIN_NON_PERSISTENT
-    ffi.from_handle(context).release(
-        _sets(sets, count), identities, persistent=persistent
-    )
-    return int(_SUCCESS)
-
-
-@ffi.def_extern(error=_FAILURE, onerror=_park)
-def nb_py_confirm(
-    context: Any, net_luids: Any, if_indexes: Any, count: int
-) -> int:
-    ffi.from_handle(context).confirm(
-        ffi.unpack(net_luids, count), ffi.unpack(if_indexes, count)
-    )
-    return int(_SUCCESS)
-
-
-@ffi.def_extern(error=_FAILURE, onerror=_park)
-def nb_py_unconfirm(context: Any, net_luids: Any, count: int) -> int:
-    ffi.from_handle(context).unconfirm(ffi.unpack(net_luids, count))
-    return int(_SUCCESS)
-
-
-_HOOKS = (
-    "lease_blocks",
-    "return_blocks",
-    "retain",
-    "release",
-    "confirm",
-    "unconfirm",
-)
 
 
 class _RaiseStatus:
@@ -618,7 +285,7 @@ class Core:
         wait_timeout_ms: int,
     ) -> None:
         config = ffi.new("ndisbridge_session_config *")
-        config.header = {**_HEADER, "size": ffi.sizeof(config[0])}
+        config.header = {**HEADER, "size": ffi.sizeof(config[0])}
         config.if_index_policy = _u32(if_index_policy)
         config.if_index_first = if_index_first
         config.wait_timeout_ms = wait_timeout_ms
@@ -626,9 +293,9 @@ class Core:
         if hooks is not None:
             handle = ffi.new_handle(hooks)
             c_hooks = ffi.new("ndisbridge_persistence_hooks *")
-            c_hooks.header = {**_HEADER, "size": ffi.sizeof(c_hooks[0])}
+            c_hooks.header = {**HEADER, "size": ffi.sizeof(c_hooks[0])}
             c_hooks.context = handle
-            for name in _HOOKS:
+            for name in HOOKS:
                 # Without a store's leases the core hands out its own.
                 if leases or not name.endswith("_blocks"):
                     setattr(c_hooks, name, getattr(lib, f"nb_py_{name}"))
@@ -838,7 +505,7 @@ class Core:
         """oid_handlers: (oid, flags, query address, set address)."""
         characteristics = ffi.new("ndisbridge_if_provider_characteristics *")
         characteristics.header = {
-            **_HEADER,
+            **HEADER,
             "size": ffi.sizeof(characteristics[0]),
         }
         characteristics.query_object_handler = ffi.cast(
@@ -891,7 +558,8 @@ class Core:
         """
         out = ffi.new("uint32_t *", _u32(if_index))
         cdata = ffi.from_buffer(
-            "ndisbridge_net_if_information[]", _aligned(information)
+            "ndisbridge_net_if_information[]",
+            aligned_copy(information),
         )
         _fastcall.take_parked()
         status = lib.ndisbridge_register_interface(
@@ -920,7 +588,7 @@ class Core:
         says that nothing was tried.
         """
         count = len(net_luids)
-        stride = aligned(max(map(len, information), default=_FIXED))
+        stride = aligned(max(map(len, information), default=FIXED))
         blocks = ffi.new("uint64_t[]", count * stride // 8)
         raw = ffi.buffer(blocks)
         for i, block in enumerate(information):
@@ -1036,11 +704,11 @@ class Core:
     # -- values, OIDs
 
     def publish(self, net_luid: int, values: dict[str, Any]) -> None:
-        published = _published(values)
+        published = take_published(values)
         status = lib.ndisbridge_publish(
             self._session, _u64(net_luid), published
         )
-        _scratch.published = published
+        give_back(published)
         check_quiet(status)
 
     def replace_information(self, net_luid: int, information: bytes) -> None:
@@ -1049,7 +717,8 @@ class Core:
                 self._session,
                 _u64(net_luid),
                 ffi.from_buffer(
-                    "ndisbridge_net_if_information[]", _aligned(information)
+                    "ndisbridge_net_if_information[]",
+                    aligned_copy(information),
                 ),
                 len(information),
             )
@@ -1138,13 +807,3 @@ class Core:
         )
         take_handled()
         return bytes(ffi.buffer(out))
-
-
-def aligned(size: int) -> int:
-    """The next multiple of 8: what any type of C may follow another at."""
-    return (size + 7) & ~7
-
-
-def _aligned(raw: bytes) -> bytearray:
-    """A copy that starts where malloc does; bytes objects need not."""
-    return bytearray(raw)

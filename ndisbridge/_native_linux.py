@@ -12,7 +12,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._native import Core, from_utf16
+from ._native import Core
+from ._native_structures import from_utf16
 from ._ndisbridge import ffi, lib
 from .exceptions import InvalidStateError, NdisError, error_for
 

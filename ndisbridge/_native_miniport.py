@@ -10,7 +10,8 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._native import describe_oid, function_address, status_of
+from ._native import describe_oid, function_address
+from ._native_hooks import status_of
 from ._ndisbridge import ffi, lib
 from ._numbering import put_numbered
 from .exceptions import (

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Interface providers, the identities they keep, the interfaces they register.
+Interface providers: they keep identities and register interfaces.
 """
 
 from __future__ import annotations
@@ -8,28 +8,24 @@ from __future__ import annotations
 import contextlib
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import _fastcall, _native
+from . import _fastcall, _native, _native_hooks
 from .constants import (
-    IfAccessType,
-    IfConnectionType,
-    IfDirectionType,
-    IfType,
-    Medium,
     Oid,
-    PhysicalMedium,
 )
 from .exceptions import (
-    InterfaceNotFoundError,
     InvalidParameterError,
     NdisError,
     ResourcesError,
     error_for,
 )
+from .handlers import Handler, NativeHandler, OidHandler
+from .identity import Identity, check_alias
+from .interface import Interface, InterfaceInformation
 from .net_luid import NetLuid
 from .persistence import (
     IdentityConflictError,
@@ -51,370 +47,13 @@ _NOBODY = (
     _fastcall.NOT_SUPPORTED_QUERY,
     0,
 )
-#: The default network of the primary compartment.
-_DEFAULT_NETWORK = uuid.UUID(int=0)
 _KEY = re.compile("[^\0\ud800-\udfff]{1,255}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _check_key(key: str) -> None:
     if not isinstance(key, str) or _KEY.fullmatch(key) is None:
         raise InvalidParameterError(
             "a key is a str of 1 to 255 characters, without NUL and surrogates"
-        )
-
-
-def _check_alias(alias: str) -> None:
-    _native.limited_utf16(alias, "an alias")
-    if _SURROGATE.search(alias):
-        raise InvalidParameterError("an alias has no surrogates")
-
-
-class NativeHandler:
-    """
-    A handler that is a C function: from C, ctypes, cffi or numba.
-
-    Args:
-        query: ``ndisbridge_if_query_object``, as an address (int) or as a
-            cffi or ctypes function pointer.
-        set: ``ndisbridge_if_set_object``, likewise.
-        non_blocking: It neither blocks nor calls the session, so that it
-            may run with the GIL held.
-
-    The functions must outlive the provider; what is given here is kept.
-
-    They get the ``native_context`` of each interface as
-    provider_if_context, if every handler of the provider is native.  Beside
-    a handler in Python, of other OIDs, provider_if_context is that
-    handler's: a native one must neither dereference it nor rely on its
-    value, and ``native_context`` is refused.
-    """
-
-    def __init__(
-        self, query: Any = None, set: Any = None, *, non_blocking: bool = False
-    ) -> None:
-        if query is None and set is None:
-            raise TypeError("give a query function, a set function, or both")
-        self._keep = (query, set)
-        self.query = 0 if query is None else _native.function_address(query)
-        self.set = 0 if set is None else _native.function_address(set)
-        self.flags = _NON_BLOCKING if non_blocking else 0
-
-
-#: What answers one OID.
-OidHandler = Callable[[Any, int], Any] | NativeHandler
-#: What answers for a provider.
-Handler = Any
-
-
-@dataclass(frozen=True, slots=True)
-class InterfaceInformation:
-    """
-    NET_IF_INFORMATION: what stays constant while an interface is
-    registered.
-    """
-
-    description: str = ""
-    physical_address: bytes = b""
-    permanent_address: bytes = b""
-    flags: int = 0
-    access_type: int = IfAccessType.BROADCAST
-    direction_type: int = IfDirectionType.SENDRECEIVE
-    connection_type: int = IfConnectionType.DEDICATED
-    connector_present: bool = False
-    media_type: int = Medium._802_3
-    physical_medium_type: int = PhysicalMedium.UNSPECIFIED
-    network_guid: uuid.UUID = _DEFAULT_NETWORK
-    tunnel_type: int = _native.TUNNEL_TYPE_UNKNOWN
-    port_number: int = 0
-    supported_statistics: int = 0
-    #: Bus, slot and function number; 0xFFFFFFFF where unknown.
-    location: tuple[int, int, int] = _native.LOCATION_UNKNOWN
-
-    def pack(self, interface_guid: uuid.UUID) -> bytes:
-        """The structure with its addresses and its name behind it."""
-        # One by one: this is most of what registering takes.
-        return _native.pack_information(
-            interface_guid=interface_guid,
-            description=self.description,
-            physical_address=self.physical_address,
-            permanent_address=self.permanent_address,
-            flags=self.flags,
-            access_type=self.access_type,
-            direction_type=self.direction_type,
-            connection_type=self.connection_type,
-            connector_present=self.connector_present,
-            media_type=self.media_type,
-            physical_medium_type=self.physical_medium_type,
-            network_guid=self.network_guid,
-            tunnel_type=self.tunnel_type,
-            port_number=self.port_number,
-            supported_statistics=self.supported_statistics,
-            location=self.location,
-        )
-
-
-class Identity:
-    """
-    The identity of one interface, as its store has it.
-
-    Made by :meth:`Provider.identity`; the same one after every restart.
-    Any thread may use it; of two that update it at once, the store keeps
-    the values of the one that came last.
-    """
-
-    def __init__(self, provider: Provider, record: IdentityRecord) -> None:
-        self._provider = provider
-        #: The store's record, as last seen.
-        self.record = record
-
-    @property
-    def key(self) -> str:
-        """The provider's own name for the interface."""
-        return self.record.key
-
-    @property
-    def net_luid(self) -> NetLuid:
-        """The NET_LUID, for ever."""
-        return NetLuid(self.record.net_luid)
-
-    @property
-    def interface_guid(self) -> uuid.UUID:
-        """The interface GUID, for ever."""
-        return self.record.interface_guid
-
-    @property
-    def if_type(self) -> IfType:
-        """IANA ifType, frozen with the NET_LUID."""
-        return self.net_luid.if_type
-
-    @property
-    def persistent(self) -> bool:
-        """Whether it outlives the session that made it."""
-        return self.record.persistent
-
-    @property
-    def if_index(self) -> int:
-        """ifIndex: the identity's own, or a kernel's as last seen; 0 none."""
-        return self.record.if_index
-
-    @property
-    def alias(self) -> str:
-        """ifAlias."""
-        return self.record.alias
-
-    def update(
-        self,
-        *,
-        alias: str | None = None,
-        attributes: Mapping[str, str] | None = None,
-    ) -> None:
-        """
-        Change the alias or the attributes in the store, durably.
-
-        Raises:
-            InvalidParameterError: The alias has more than 256 UTF-16 units,
-                a NUL or a surrogate.
-            StoreUncertainError: The disk failed in the commit: either may
-                be so.
-            StoreError: The store refused; nothing is changed.
-        """
-        changes: dict[str, Any] = {}
-        if alias is not None:
-            _check_alias(alias)
-            changes["alias"] = alias
-        if attributes is not None:
-            changes["attributes"] = dict(attributes)
-        if changes:
-            session = self._provider.session
-            session._check_process()
-            session.store.update(self.record.net_luid, **changes)
-            self.record = replace(self.record, **changes)
-
-    def release(self) -> None:
-        """
-        Give the identity up for good: its NET_LUID may be another's next
-        (NdisIfFreeNetLuidIndex).
-
-        Raises:
-            InUseError: It is registered here.
-            IdentityInUseError: Another process has it registered.
-            NotRetainedError: It is released already.
-            StoreError: The store refused; it is kept.
-        """
-        self._provider.session.release(self)
-
-    def __repr__(self) -> str:
-        return f"<ndisbridge.Identity {self.key!r} {self.net_luid.name}>"
-
-
-class Interface:
-    """
-    A registered interface (RFC 2863: a conceptual row of the ifTable).
-
-    Made by :meth:`Provider.register_interface`.  A context manager: leaving
-    it deregisters.  Any thread may use it.
-    """
-
-    def __init__(
-        self,
-        provider: Provider,
-        net_luid: NetLuid,
-        if_index: int,
-        interface_guid: uuid.UUID,
-        identity: Identity | None,
-    ) -> None:
-        self.provider = provider
-        self.net_luid = net_luid
-        self._if_index = if_index
-        self.interface_guid = interface_guid
-        #: What it was registered with; None for a bare NET_LUID.
-        self.identity = identity
-
-    @property
-    def if_index(self) -> int:
-        """
-        ifIndex: 1 .. IF_INDEX_MAX.
-
-        A handler may be asked, and ask for it, before
-        :meth:`Provider.register_interface` has returned: the core knows it.
-
-        Raises:
-            InterfaceNotFoundError: It was not registered, in the end.
-        """
-        if self._if_index == 0:
-            self._if_index = (
-                self.provider.session.get_interface_index_from_net_luid(
-                    self.net_luid
-                )
-            )
-        return self._if_index
-
-    def publish(self, **values: Any) -> None:
-        """
-        Publish values, so that their OIDs are answered without a handler.
-
-        Args:
-            values: Members of NDIS_INTERFACE_INFORMATION without ``if_`` and
-                ``hc_`` (``oper_status``, ``mtu``, ``xmit_link_speed`` in
-                bit/s, ``in_octets`` ...), ``admin_status``, ``alias``.
-
-        Raises:
-            InterfaceNotFoundError: It is not registered any more.
-            InvalidParameterError: A value is out of range.
-            TypeError: There is no such value, or it is of another type.
-        """
-        self.provider.session._core.publish(self.net_luid, values)
-
-    def replace_information(
-        self,
-        information: InterfaceInformation | None = None,
-        **facts: Any,
-    ) -> None:
-        """
-        Replace the facts that it was registered with: a device that has got
-        another name or address is the same interface.  What is published
-        stays, and so does ``supported_statistics``.
-
-        Args:
-            information: The facts, all of them.
-            facts: Members of :class:`InterfaceInformation`, instead of it.
-
-        Raises:
-            InterfaceNotFoundError: It is not registered any more.
-            InvalidParameterError: A fact is out of range; or the interface
-                would become a filter, or not be one any more.
-        """
-        if information is None:
-            information = InterfaceInformation(**facts)
-        elif facts:
-            information = replace(information, **facts)
-        self.provider.session._core.replace_information(
-            self.net_luid, information.pack(self.interface_guid)
-        )
-
-    def query(self, oid: int) -> Any:
-        """See :meth:`Session.query`."""
-        return self.provider.session.query(self.net_luid, oid)
-
-    def set(self, oid: int, value: Any) -> None:
-        """See :meth:`Session.set`."""
-        self.provider.session.set(self.net_luid, oid, value)
-
-    def deregister(self, timeout: float | None = None) -> None:
-        """
-        Deregister: the interface is being shut down, or is gone from here
-        (NdisIfDeregisterInterface).  Its identity stays.
-
-        Args:
-            timeout: Seconds to wait for running handlers, inf for as long
-                as possible; the session's wait_timeout if None.
-
-        Raises:
-            InterfaceNotFoundError: It is not registered any more; another
-                one that has its ifIndex or NET_LUID by now stays.
-            InOwnHandlerError: A handler of this interface asks.
-            NdisTimeoutError: A handler still runs; it completes it.
-                Deregister again to go on waiting.
-            StoreError: The store did not take its mark off; the interface
-                is deregistered all the same.
-
-        From a handler of another interface it does not wait: if handlers
-        run, the last one of them completes it.  The core knows it by its
-        ifIndex: two threads must not deregister one interface while a third
-        registers another under the same.
-        """
-        self.provider.session._deregister(self, timeout)
-
-    def remove(self, timeout: float | None = None) -> None:
-        """
-        Deregister, then give the identity up for good: the interface is
-        removed completely (NdisIfDeregisterInterface, then
-        NdisIfFreeNetLuidIndex).
-
-        Args:
-            timeout: As for :meth:`deregister`.
-
-        Raises:
-            InOwnHandlerError, NdisTimeoutError: As for :meth:`deregister`;
-                the identity is kept.
-            InUseError: Somebody has registered it again.
-            IdentityInUseError: So has another process.
-            NotRetainedError, InvalidParameterError: It is released already.
-            StoreError: The store refused.  The interface is deregistered;
-                remove it again.
-        """
-        with contextlib.suppress(InterfaceNotFoundError):
-            self.deregister(timeout)
-        if self.identity is not None:
-            self.identity.release()
-            return
-        session = self.provider.session
-        if_type, index = self.net_luid.if_type, self.net_luid.net_luid_index
-        try:
-            session.free_net_luid_index(if_type, index)
-        except InvalidParameterError:
-            # Retained without an identity, or released already.
-            session.release_net_luid_indexes(if_type, [index])
-
-    def __enter__(self) -> Interface:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.provider.session.closed:
-            return
-        with contextlib.suppress(InterfaceNotFoundError):
-            self.deregister()
-
-    def __repr__(self) -> str:
-        return (
-            f"<ndisbridge.Interface {self.net_luid.name} "
-            f"ifIndex {self._if_index or '?'}>"
         )
 
 
@@ -572,7 +211,7 @@ class Provider:
             StoreError: The store refused; nothing is taken.
         """
         _check_key(key)
-        _check_alias(alias)
+        check_alias(alias)
         self.session._check_process()
         store = self.session.store
         record = store.find(self.compartment, self.name, key)
@@ -784,7 +423,7 @@ class Provider:
                 # The store's own word, for those that it was asked about.
                 error = raised[-1] if raised else None
                 if isinstance(error, Exception) and (
-                    status == _native.status_of(error)
+                    status == _native_hooks.status_of(error)
                 ):
                     done.append(error)
                 else:

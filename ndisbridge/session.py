@@ -2,24 +2,23 @@
 """
 Sessions, and the NET_LUID indexes, interface table and OIDs of one.
 
-Providers, identities and interfaces are in :mod:`ndisbridge.provider`.
+What it makes is in :mod:`ndisbridge.provider`, :mod:`ndisbridge.identity` and
+:mod:`ndisbridge.interface`.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import math
 import os
 import threading
 import time
 import warnings
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import _native, _native_events
+from . import _native, _native_events, _native_structures, _process
 from ._closing import Closing
 from ._event_thread import CallbackThread, Subscription
 from ._identity_thread import IdentityThread
@@ -39,9 +38,13 @@ from .exceptions import (
     ResourcesError,
     error_for,
 )
+from .handlers import Handler, OidHandler
+from .identity import Identity
+from .interface import Interface
 from .net_luid import NetLuid
 from .persistence import IdentityRecord, Store, StoreError, open_store
-from .provider import Handler, Identity, Interface, OidHandler, Provider
+from .provider import Provider
+from .query_results import QueryResults
 from .structures import (
     DECODERS,
     InterfaceRow,
@@ -53,56 +56,6 @@ from .structures import (
 if TYPE_CHECKING:
     from ._fastcall import IndexSpace
 
-#: Sessions that are open.  No WeakSet: one that another thread changes
-#: cannot be gone through.
-_sessions: set[weakref.ref[Session]] = set()
-#: What handlers may still be using of sessions that were dropped unclosed.
-_leaked: dict[_native.Core, tuple[Store, object]] = {}
-
-
-class _Openings:
-    """
-    Threads that open a store, which fork() waits for: a child must not
-    inherit the lock of a store that nobody knows of yet.
-    """
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Also in a child of fork(): whoever held the lock is not there."""
-        self._changed = threading.Condition(threading.RLock())
-        self._threads: list[int] = []
-        self._forking: list[int] = []
-
-    def __enter__(self) -> None:
-        with self._changed:
-            own = threading.get_ident()
-            self._changed.wait_for(lambda: {*self._forking} <= {own})
-            self._threads.append(own)
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._threads.remove(threading.get_ident())
-            self._changed.notify_all()
-
-    def before_fork(self) -> None:
-        with self._changed:
-            own = threading.get_ident()
-            self._forking.append(own)
-            # A signal handler may fork in the middle of an opening.
-            self._changed.wait_for(lambda: {*self._threads} <= {own})
-
-    def after_fork_in_parent(self) -> None:
-        with self._changed:
-            self._forking.remove(threading.get_ident())
-            self._changed.notify_all()
-
-
-_openings = _Openings()
-
-#: Seconds that the end of the interpreter waits for running handlers.
-_EXIT_TIMEOUT = 2.0
 #: Seconds within which one closer's thread notes what another's has seen.
 _MOMENT = 1.0
 
@@ -148,50 +101,6 @@ class IndexCounts:
     allocated: int
     #: Indexes of these blocks that are retained, or held by an interface.
     retained: int
-
-
-class QueryResults(Sequence[Any]):
-    """
-    Answers of many interfaces to one OID.
-
-    A sequence of decoded values, ``None`` where an interface failed; the
-    raw answers lie in ``buffer``, ``stride`` bytes apart.
-    """
-
-    def __init__(
-        self,
-        oid: int,
-        stride: int,
-        parts: tuple[bytearray, memoryview, memoryview, list[BaseException]],
-    ) -> None:
-        self.oid = oid
-        #: Bytes from one answer to the next.
-        self.stride = stride
-        #: The answers.
-        self.buffer = parts[0]
-        #: Bytes of each answer (uint32).
-        self.lengths = parts[1]
-        #: NDIS_STATUS of each (int32), 0 for success.
-        self.statuses = parts[2]
-        #: What Python handlers raised, in the order of the interfaces.
-        self.exceptions = tuple(parts[3])
-
-    def __len__(self) -> int:
-        return len(self.statuses)
-
-    def __getitem__(self, i: Any) -> Any:
-        places = range(len(self))
-        if isinstance(i, slice):
-            return [self[place] for place in places[i]]
-        i = places[i]
-        if self.statuses[i] != 0:
-            return None
-        from .structures import decode
-
-        start = i * self.stride
-        return decode(
-            self.oid, bytes(self.buffer[start : start + self.lengths[i]])
-        )
 
 
 class Session(Closing):
@@ -250,13 +159,12 @@ class Session(Closing):
         self._event_thread = CallbackThread()
         self._identity_thread: IdentityThread | None = None
         self._make_locks()
-        with _openings:
+        with _process.openings:
             if store is None or isinstance(store, (str, bytes, os.PathLike)):
                 self._store: Store = open_store(store)
             else:
                 self._store = store
-            self._reference = weakref.ref(self, _sessions.discard)
-            _sessions.add(self._reference)
+            self._reference = _process.add(self)
         try:
             self._core = _native.Core(
                 self._store,
@@ -367,7 +275,7 @@ class Session(Closing):
                 self._store.close()
             finally:
                 # Not before: a child that is forked meanwhile must know it.
-                _sessions.discard(self._reference)
+                _process.discard(self._reference)
 
     def __del__(self) -> None:
         if self._closed or os.getpid() != self._pid:
@@ -375,16 +283,22 @@ class Session(Closing):
         text = f"unclosed {self!r}"
         # A handler may be running, and may be what drops the session: what
         # it uses is let go of when the core is closed, or never.
-        _leaked[self._core] = self._store, self._interfaces
+        _process.leaked[self._core] = self._store, self._interfaces
         try:
             self.close(0)
         except Exception as error:
             text = f"{text}: {error}"
         if self._core.closed:
-            del _leaked[self._core]
+            del _process.leaked[self._core]
         else:
             text = f"{text}; it is leaked, and its interfaces stay"
         warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
+
+    def _after_fork_in_child(self) -> None:
+        """What ``fork()`` brings into a child is closed there."""
+        self._closed = True
+        self._make_locks()
+        self._store.after_fork_in_child()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -851,7 +765,7 @@ class Session(Closing):
             raise ValueError("this OID has no fixed size: give size")
         if not fixed:
             # Handlers write these in place: every answer must be aligned.
-            stride = _native.aligned(stride)
+            stride = _native_structures.aligned(stride)
         return QueryResults(
             oid, stride, self._core.query_many(net_luids, oid, stride)
         )
@@ -1085,42 +999,3 @@ class _Registering:
                         if each in session._interfaces
                     ]
                 )
-
-
-def _open_sessions() -> list[Session]:
-    return [
-        session for each in _sessions.copy() if (session := each()) is not None
-    ]
-
-
-def _at_exit() -> None:
-    # All begin to close before one is waited for, and all have one deadline.
-    deadline = time.monotonic()
-    for wait in (0.0, _EXIT_TIMEOUT):
-        deadline += wait
-        for session in _open_sessions():
-            with contextlib.suppress(Exception):
-                session.close(max(0.0, deadline - time.monotonic()))
-    for core, (store, _) in _leaked.copy().items():
-        with contextlib.suppress(Exception):
-            core.close(0)
-            store.close()
-
-
-def _after_fork_in_child() -> None:
-    _openings.reset()
-    for session in _open_sessions():
-        session._closed = True
-        session._make_locks()
-        session._store.after_fork_in_child()
-    for store, _ in list(_leaked.values()):
-        store.after_fork_in_child()
-
-
-atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_openings.before_fork,
-        after_in_parent=_openings.after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )

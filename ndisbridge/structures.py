@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, SupportsIndex, TypeVar, overload
 
-from . import _native
+from . import _native, _native_structures
 from .constants import (
     IfAccessType,
     IfAdminStatus,
@@ -42,7 +42,7 @@ _S = TypeVar("_S", bound="Structure")
 
 @cache
 def _layout(name: str) -> tuple[struct.Struct, tuple[str, ...]]:
-    members = _native.layout(name)
+    members = _native_structures.layout(name)
     codes = "=" + "".join(code for _, code in members)
     return struct.Struct(codes), tuple(name for name, _ in members if name)
 
@@ -222,7 +222,7 @@ class IpOperStatusInfo(Structure):
                 more address families than there is room for.
         """
         packed, names = _layout(cls._c_name)
-        size = _native.size_of(IpOperStatus._c_name)
+        size = _native_structures.size_of(IpOperStatus._c_name)
         if len(raw) < packed.size:
             raise InvalidDataError(
                 f"{cls.__name__} takes {packed.size} bytes, not {len(raw)}"
@@ -253,7 +253,8 @@ class IpOperStatusInfo(Structure):
             InvalidParameterError: There are more than 32 address families.
         """
         packed, names = _layout(self._c_name)
-        _, room = _native.member_offsets(self._c_name)["ip_operational_status"]
+        offsets = _native_structures.member_offsets(self._c_name)
+        _, room = offsets["ip_operational_status"]
         array = b"".join(s.to_bytes() for s in self.ip_operational_status)
         if len(array) > room:
             raise InvalidParameterError(
@@ -329,9 +330,9 @@ class InterfaceRow:
         for name in ("physical_address", "permanent_physical_address"):
             row[name] = row[name][:length]
         for name in ("alias", "description"):
-            row[name] = _native.from_utf16(row[name])
+            row[name] = _native_structures.from_utf16(row[name])
         for name in ("interface_guid", "network_guid"):
-            row[name] = _native.guid_from_bytes(row[name])
+            row[name] = _native_structures.guid_from_bytes(row[name])
         for name, enum in _ROW_ENUMS.items():
             row[name] = _member(enum, row[name])
         return cls(**row)
@@ -370,7 +371,7 @@ class InterfaceTable(Sequence[InterfaceRow]):
     """
 
     #: Bytes of one row.
-    ROW_SIZE = _native.size_of("mib_if_row2")
+    ROW_SIZE = _native_structures.size_of("mib_if_row2")
 
     def __init__(self, buffer: memoryview) -> None:
         #: The rows, ROW_SIZE bytes each.
@@ -400,8 +401,8 @@ class InterfaceTable(Sequence[InterfaceRow]):
     def dtype_spec(cls) -> dict[str, Any]:
         """What numpy.dtype() makes the type of a row from."""
         names, formats, offsets = [], [], []
-        offset_of = _native.member_offsets("mib_if_row2")
-        for name, code in _native.layout("mib_if_row2"):
+        offset_of = _native_structures.member_offsets("mib_if_row2")
+        for name, code in _native_structures.layout("mib_if_row2"):
             if not name:
                 continue
             offset, size = offset_of[name]
@@ -447,8 +448,8 @@ for _c_name in (
 # Types and size rules of the catalog.
 _BOOLEAN, _UNSIGNED, _STRING = 1, 2, 3
 _VARIABLE, _ARRAY = 0, 4
-_ORDER: Any = "little" if _native._LITTLE else "big"
-_UTF_16 = "utf-16-le" if _native._LITTLE else "utf-16-be"
+_ORDER: Any = "little" if _native_structures.LITTLE else "big"
+_UTF_16 = "utf-16-le" if _native_structures.LITTLE else "utf-16-be"
 
 _described: dict[int, dict[str, Any]] = {}
 for _oid in _native.list_oids():
@@ -536,7 +537,7 @@ def encode(oid: int, value: Any) -> bytes:
                 "a str can only be the value of an OID whose value is a "
                 "counted string: give bytes"
             )
-        raw = _native.limited_utf16(value, "a string")
+        raw = _native_structures.limited_utf16(value, "a string")
         return struct.pack("=H", len(raw)) + raw.ljust(514, b"\0")
     if isinstance(value, int):
         return _encode_int(entry, value)

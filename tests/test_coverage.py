@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def test_every_branch_is_taken(need: Callable[[str], str]) -> None:
+def test_every_branch_is_taken(
+    need: Callable[[str], str],
+    record_property: Callable[[str, object], None],
+) -> None:
     need("gcc")
     need("gcov")
     done = subprocess.run(
@@ -22,3 +26,6 @@ def test_every_branch_is_taken(need: Callable[[str], str]) -> None:
     )
     print(done.stdout)
     assert done.returncode == 0, done.stderr
+    branches = re.search(r"^all +(\d+) branches", done.stdout, re.M)
+    assert branches, done.stdout
+    record_property("branches", int(branches[1]))

@@ -34,6 +34,7 @@ from ndisbridge import (
     _event_thread,
     _native,
     _native_events,
+    _native_structures,
 )
 from ndisbridge.persistence import StoreBusyError, StoreChange, StoreError
 from ndisbridge.persistence.memory import MemoryStore
@@ -170,7 +171,7 @@ def test_fields_are_the_published_ones() -> None:
     """PublishedFields has each value of publish() at its bit, and facts."""
     names = {
         name.upper(): bit
-        for name, (bit, _) in _native._published_names.items()
+        for name, (bit, _) in _native_structures.published_names.items()
     }
     names |= {
         name: getattr(_native.lib, f"NDISBRIDGE_PUBLISH_{name}")

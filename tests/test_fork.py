@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import ndisbridge as ndis
-from ndisbridge import NetLuid, Oid, _native
+from ndisbridge import NetLuid, Oid, _native, _process
 from ndisbridge import session as session_module
 
 pytestmark = pytest.mark.skipif(
@@ -373,7 +373,7 @@ def test_dropped_session_is_not_kept_alive(store_path: Path) -> None:
             warnings.simplefilter("ignore")
             leak()
             gc.collect()
-            if not session_module._leaked:
+            if not _process.leaked:
                 os._exit(1)
             if os.fork() == 0:
                 os.close(keep)

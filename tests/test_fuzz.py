@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 FUZZ = ROOT / "tests" / "fuzz"
 TARGETS = ["names", "netlink", "oids", "api"]
 PYTHON_TARGETS = ["names", "oids", "transfer"]
-SECONDS = 4
+#: Of each target; `make prove` sets more.
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "4"))
 #: Seconds in which a planted bug must be found: it ends when it is.
 PATIENCE = 120
 
@@ -81,10 +84,18 @@ def test_replay_with_gcc(tmp_path: Path, need: Callable[[str], str]) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_fuzz(built: Path, target: str, tmp_path: Path) -> None:
+def test_fuzz(
+    built: Path,
+    target: str,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
     """Some seconds of new inputs find nothing."""
     said = fuzz(built / f"fuzz_{target}", target, tmp_path, SECONDS)
     assert said.endswith("ended with 0"), said
+    runs = re.search(r"Done (\d+) runs", said)
+    assert runs, said
+    record_property("inputs", int(runs[1]))
 
 
 @pytest.mark.parametrize("target", BUGS)
@@ -108,7 +119,11 @@ def test_replay_python() -> None:
 
 
 @pytest.mark.parametrize("target", PYTHON_TARGETS)
-def test_fuzz_python(target: str, tmp_path: Path) -> None:
+def test_fuzz_python(
+    target: str,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
     """Some seconds of each, where atheris is: not for every Python."""
     pytest.importorskip("atheris")
     done = run(
@@ -121,3 +136,6 @@ def test_fuzz_python(target: str, tmp_path: Path) -> None:
         FUZZ / "corpus" / f"python_{target}",
     )
     assert done.returncode == 0, done.stderr[-4000:]
+    runs = re.search(r"Done (\d+) runs", done.stderr)
+    assert runs, done.stderr[-4000:]
+    record_property("inputs", int(runs[1]))

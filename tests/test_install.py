@@ -94,6 +94,10 @@ def fresh(tmp_path: Path) -> Path:
         "import site; print(site.getsitepackages()[0])",
         cwd=tmp_path,
     ).strip()
+    # Before 3.12 there is a setuptools, which may be too old for us.
+    for path in Path(site).iterdir():
+        if not path.name.startswith("pip"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     # The dependencies are borrowed: no network is needed.
     ours = Path(sysconfig.get_paths()["platlib"])
     for path in ours.iterdir():

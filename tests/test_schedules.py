@@ -38,7 +38,11 @@ def run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_core(objects: dict[str, Path], tmp_path: Path) -> None:
+def test_core(
+    objects: dict[str, Path],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
     """No schedule of any case has a wrong answer."""
     program = link(objects, tmp_path / "explore")
     names = run(program, "--limit", "0").stdout.splitlines()
@@ -53,9 +57,16 @@ def test_core(objects: dict[str, Path], tmp_path: Path) -> None:
             ),
             cases,
         )
+        orders = steps = 0
         for done in found:
-            print(done.stdout, end="")
             assert done.returncode == 0, done.stderr
+            print(done.stdout, end="")
+            counts = done.stdout.split()
+            orders += int(counts[1])
+            steps += int(counts[2])
+    record_property("cases", len(cases))
+    record_property("orders", orders)
+    record_property("steps", steps)
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
@@ -81,7 +92,11 @@ def test_planted_bug(
     ],
 )
 def test_spin(
-    need: Callable[[str], str], tmp_path: Path, model: str, wrong: list[str]
+    need: Callable[[str], str],
+    tmp_path: Path,
+    model: str,
+    wrong: list[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Each protocol holds in all its states; each change to it is found."""
     spin = need("spin")
@@ -108,6 +123,9 @@ def test_spin(
         found = re.search(r"errors: (\d+)", done.stdout)
         assert found, done.stdout
         assert bool(int(found[1])) == bool(change), (change, done.stdout)
+        states = re.search(r"(\d+) states, stored", done.stdout)
+        if states and not change:
+            record_property("states", int(states[1]))
 
 
 @pytest.mark.parametrize(

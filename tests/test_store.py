@@ -17,7 +17,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
 import types
@@ -1958,9 +1957,11 @@ def test_interrupt_of_one_who_waits(
     retaining(store, record_of("b", 2))()
 
 
-@pytest.mark.skipif(
-    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-    reason="without a GIL the profiler also sees how generators are let go of",
+# Before 3.12, and without a GIL, the profiler also sees how generators are let
+# go of: what is raised there is nobody's.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in.*generator"
+    ":pytest.PytestUnraisableExceptionWarning"
 )
 def test_interrupt_anywhere(
     store_path: Path, opened: contextlib.ExitStack
@@ -1976,17 +1977,19 @@ def test_interrupt_anywhere(
     numbers = iter(range(64 * 4096))
     here = str(Path(persistence.__file__).parent)
     seen = uncertain = 0
+    raised = False
 
     def interrupt_at(place: int) -> None:
         passed = 0
 
         def count(frame, event, _) -> None:
-            nonlocal passed
+            nonlocal passed, raised
             if event in {"c_return", "call"} and (
                 frame.f_code.co_filename.startswith(here)
             ):
                 passed += 1
                 if passed == place:
+                    raised = True
                     raise KeyboardInterrupt
 
         sys.setprofile(count)
@@ -2007,7 +2010,7 @@ def test_interrupt_anywhere(
             sys.setprofile(profile)
             store._retain_lasting(parts)
 
-        interrupted = False
+        raised = interrupted = False
         try:
             interrupt_at(place)
             store._change(
@@ -2025,9 +2028,9 @@ def test_interrupt_anywhere(
                 assert result is None
                 assert found is not None
         assert (store._group._leader, store._group._queue) == (None, [])
-        if not interrupted:
+        if not raised:
             break
-        seen += 1
+        seen += interrupted
     assert seen > 100
     assert 0 < uncertain < 20 * 3
     assert store.check() == []

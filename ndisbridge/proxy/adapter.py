@@ -20,8 +20,9 @@ from ..exceptions import (
     InvalidStateError,
     NotSupportedError,
 )
+from ..identity import Identity
+from ..interface import InterfaceInformation
 from ..net_luid import NetLuid
-from ..provider import Identity, InterfaceInformation
 from ..structures import LinkState, OperState
 from .adapter_state import AdapterState
 from .bindings import Binding

@@ -20,7 +20,7 @@ from .native_miniport import NativeMiniport
 from .oid_requests import Paths
 
 if TYPE_CHECKING:
-    from ..provider import Interface
+    from ..interface import Interface
     from ..session import Session
     from .adapter import MiniportAdapter
 

@@ -19,8 +19,9 @@ from ..exceptions import (
     InOwnHandlerError,
     InvalidStateError,
 )
+from ..identity import Identity
+from ..interface import InterfaceInformation
 from ..net_luid import NetLuid
-from ..provider import Identity, InterfaceInformation
 from .drivers import call, tell
 from .endpoints import Endpoint
 from .oid_requests import OidRequest, Paths, Step

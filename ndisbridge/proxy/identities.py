@@ -22,13 +22,14 @@ from ..exceptions import (
     InvalidParameterError,
     NdisTimeoutError,
 )
+from ..identity import Identity
 from ..persistence import (
     IdentityConflictError,
     IdentityInUseError,
     IdentityRecord,
     NotRetainedError,
 )
-from ..provider import Identity, Provider
+from ..provider import Provider
 
 #: Attributes of identities.
 _ROLE = "role"

@@ -15,7 +15,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .._native import LOCATION_UNKNOWN, NON_BLOCKING
+from .._native import NON_BLOCKING
+from .._native_structures import LOCATION_UNKNOWN
 from ..constants import IfType
 from ..exceptions import (
     DuplicateObjectIdError,
@@ -26,8 +27,9 @@ from ..exceptions import (
     NdisTimeoutError,
     ResourcesError,
 )
+from ..identity import Identity
 from ..persistence import IdentityRecord
-from ..provider import Identity, Provider
+from ..provider import Provider
 from .adapter import MiniportAdapter, native_flags
 from .answers import OWN, Handlers
 from .deadlines import Workers

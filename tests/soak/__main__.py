@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from document import DOCUMENT, replace, replace_rows
+
 HERE = Path(__file__).parent
-DOCUMENT = HERE.parent.parent / "docs" / "reliability.md"
 
 
 @dataclass(frozen=True)
@@ -211,51 +212,26 @@ def control_row(name: str, text: str, found: dict, expected: bool) -> str:
     return f"| {name} | {text} | {must} | {seen} |"
 
 
-def replace_rows(
-    text: str, marker: str, names: set[str], rows: list[str]
-) -> str:
-    """The rows of some proofs, in a table between two comments."""
-    begin, end = f"<!-- {marker} -->\n", f"<!-- end of {marker} -->"
-    before, rest = text.split(begin)
-    table, after = rest.split(end)
-    lines = table.strip("\n").split("\n")
-    head, body = lines[:2], lines[2:]
-    body = [each for each in body if each.split("|")[1].strip() not in names]
-    order = list(PROOFS)
-    body = sorted(
-        body + rows, key=lambda row: order.index(row.split("|")[1].strip())
-    )
-    return before + begin + "\n".join(head + body) + "\n" + end + after
-
-
 def describe(versions: dict[str, str]) -> str:
     """The sentence about the machine and the versions."""
     return (
         "Last run: ndisbridge {ndisbridge}, commit {commit}, Python {python}, "
         "apsw {apsw}\nwith SQLite {sqlite}, Linux {kernel}, {libc}, "
-        "{machine}.\n".format(**versions)
+        "{machine}.".format(**versions)
     )
 
 
 def write_document(results: dict[str, Any]) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    names = set(results)
-    text = replace_rows(
-        text,
-        "figures",
-        names,
-        [figure(name, each["result"]) for name, each in results.items()],
-    )
-    text = replace_rows(
-        text,
-        "controls",
-        names,
-        [
-            control_row(name, row["control"], row["result"], row["must"])
-            for name, each in results.items()
-            for row in each["controls"]
-        ],
-    )
+    order = list(PROOFS)
+    figures = [figure(name, each["result"]) for name, each in results.items()]
+    text = replace_rows(text, "figures", figures, order)
+    controls = [
+        control_row(name, row["control"], row["result"], row["must"])
+        for name, each in results.items()
+        for row in each["controls"]
+    ]
+    text = replace_rows(text, "controls", controls, order)
     versions = next(
         (
             e["result"]["versions"]
@@ -265,9 +241,7 @@ def write_document(results: dict[str, Any]) -> None:
         None,
     )
     if versions:
-        begin, end = "<!-- versions -->\n", "<!-- end of versions -->"
-        before, rest = text.split(begin)
-        text = before + begin + describe(versions) + end + rest.split(end)[1]
+        text = replace(text, "versions", describe(versions))
     DOCUMENT.write_text(text, encoding="utf-8")
 
 

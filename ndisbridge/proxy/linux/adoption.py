@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+from ...interface import Interface
 from ...net_luid import NetLuid
 from ...persistence import IdentityConflictError, IdentityRecord
-from ...provider import Interface
 from .links import LinuxLink
 from .recognition import Match
 

@@ -18,13 +18,15 @@ from ...exceptions import (
     InvalidParameterError,
     NdisError,
 )
+from ...identity import Identity
+from ...interface import Interface, InterfaceInformation
 from ...persistence import (
     IdentityConflictError,
     IdentityInUseError,
     IdentityRecord,
     NotRetainedError,
 )
-from ...provider import Identity, Interface, InterfaceInformation, Provider
+from ...provider import Provider
 from ...session import Session
 from .adoption import (
     AdoptedLink,

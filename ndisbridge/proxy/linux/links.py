@@ -21,7 +21,7 @@ from ...constants import (
     Medium,
     PhysicalMedium,
 )
-from ...provider import InterfaceInformation
+from ...interface import InterfaceInformation
 
 _ARPHRD_ETHER = 1
 _HARDWARE = int(IfFlags.HARDWARE_INTERFACE)

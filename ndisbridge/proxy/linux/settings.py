@@ -11,7 +11,7 @@ from typing import Any
 from ..._native_linux import LinuxHandle
 from ...constants import Oid
 from ...exceptions import NotSupportedError
-from ...provider import Interface
+from ...interface import Interface
 from ...structures import encode
 from .links import LinuxLink
 
