@@ -90,7 +90,7 @@ $(VENV)/.tools: $(VENV)/.made pyproject.toml
 	@touch $@
 
 # What benchmarks are compared with; what cannot be had is left out.
-PEERS := bitarray pyroaring intbitset numpy lmdb pysnmp matplotlib
+PEERS := bitarray pyroaring intbitset numpy lmdb pysnmp matplotlib cmeel-mimalloc
 $(VENV)/.bench: $(VENV)/.tools
 	@echo "Installing the peers of the benchmarks"
 	@for peer in $(PEERS); do \

@@ -22,6 +22,7 @@ from ndisbridge import Oid
 from ndisbridge.structures import InterfaceTable
 
 PAIRS = 20_000
+PEERS = ["mutex_list", "mutex_tree", "mimalloc"]
 BATCH = 64 * 1_600
 OCTETS = int(Oid.GEN_BYTES_RCV)
 #: Interfaces asked for in turn: what a loop over them reads of its keys stays
@@ -40,19 +41,29 @@ def keys_of(net_luids: Any, count: int = KEYS) -> Any:
 
 
 class Spaces:
-    """Ours and the two peers at one occupancy."""
+    """Ours and the peers at one occupancy; mimalloc's where it is."""
 
     def __init__(self, core: ctypes.CDLL, percent: float) -> None:
         self.session = ndis.Session()
         fill(self.session, percent)
         free = as_c(vacant(percent))
-        self.list = native.Peer(core, free, tree=False)
-        self.tree = native.Peer(core, free, tree=True)
+        self.peers = {
+            "mutex_list": native.Peer(core, free),
+            "mutex_tree": native.Peer(core, free, tree=True),
+        }
+        mimalloc = native.load_mimalloc()
+        if mimalloc is not None:
+            self.peers["mimalloc"] = native.Peer(mimalloc, free)
+
+    def peer(self, name: str) -> native.Peer:
+        if name not in self.peers:
+            pytest.skip(f"{name} is not installed")
+        return self.peers[name]
 
     def close(self) -> None:
         self.session.close()
-        self.list.close()
-        self.tree.close()
+        for peer in self.peers.values():
+            peer.close()
 
 
 @pytest.fixture(scope="module", params=C_OCCUPANCIES)
@@ -75,10 +86,10 @@ class TestPairs:
         run = partial(core.pairs, address, ETHERNET, PAIRS)
         self.check(benchmark, spaces[1], run)
 
-    @pytest.mark.parametrize("kind", ["list", "tree"])
-    def test_peer_mutex(self, benchmark, core, spaces, kind) -> None:
-        address = getattr(spaces[0], kind).address
-        run = partial(core.peer_pairs, address, PAIRS)
+    @pytest.mark.parametrize("kind", PEERS)
+    def test_peer(self, benchmark, spaces, kind) -> None:
+        peer = spaces[0].peer(kind)
+        run = partial(peer.core.peer_pairs, peer.address, PAIRS)
         self.check(benchmark, spaces[1], run)
 
 
@@ -105,11 +116,12 @@ class TestChurn:
         assert done == 2 * PAIRS
         assert len(set(window)) == WINDOW
 
-    @pytest.mark.parametrize("kind", ["list", "tree"])
-    def test_peer_mutex(self, benchmark, core, spaces, kind) -> None:
+    @pytest.mark.parametrize("kind", PEERS)
+    def test_peer(self, benchmark, spaces, kind) -> None:
         window = self.group(benchmark, spaces[1])
-        address = getattr(spaces[0], kind).address
-        done = benchmark(core.peer_churn, address, window, WINDOW, PAIRS)
+        peer = spaces[0].peer(kind)
+        run = peer.core.peer_churn
+        done = benchmark(run, peer.address, window, WINDOW, PAIRS)
         assert done == 2 * PAIRS
         assert len(set(window)) == WINDOW
 

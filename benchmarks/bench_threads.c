@@ -18,7 +18,6 @@ uint64_t pairs(void *session, uint16_t if_type, uint32_t n);
 uint64_t queries(void *session, const uint64_t *net_luids, uint32_t count,
     uint32_t oid, uint32_t n);
 uint64_t floor_pairs(uint32_t thread, uint32_t n);
-uint64_t peer_pairs(void *peer, uint32_t n);
 
 enum kind { PAIRS, FLOOR_PAIRS, PEER_PAIRS, QUERIES };
 
@@ -30,6 +29,7 @@ struct workload {
     uint32_t count, oid;
     uint32_t threads;  /* 1: the other thread waits */
     uint64_t done;  /* by all samples of both */
+    uint64_t (*peer_pairs)(void *peer, uint32_t n);  /* of PEER_PAIRS */
 };
 
 struct crew {
@@ -61,7 +61,7 @@ static uint64_t run(const struct workload *work, uint32_t thread)
     case FLOOR_PAIRS:
         return floor_pairs(thread, work->n);
     case PEER_PAIRS:
-        return peer_pairs(work->object, work->n);
+        return work->peer_pairs(work->object, work->n);
     default:
         return queries(work->object, work->net_luids, work->count, work->oid,
             work->n);

@@ -26,6 +26,11 @@ ROWS = 10_000
 CACHED_WORD = "claim-lowest-and-clear on one cached word"
 LIST = "free-list under a mutex (64 MiB)"
 TREE = "tree of bits under a mutex (2 MiB)"
+PEERS = {
+    "mutex_list": LIST,
+    "mutex_tree": TREE,
+    "mimalloc": "bitmaps of mimalloc 3 (2 MiB)",
+}
 #: At 99 % a search finds its word less often at once.
 PAIR_GOALS = dict.fromkeys(C_OCCUPANCIES, 1.3) | {99: 1.8}
 
@@ -40,8 +45,7 @@ def pairs(core: ctypes.CDLL) -> Iterator[Ratio]:
                 [
                     Workload(native.PAIRS, PAIRS, spaces.session.address),
                     Workload(native.FLOOR_PAIRS, PAIRS),
-                    Workload(native.PEER_PAIRS, PAIRS, spaces.list.address),
-                    Workload(native.PEER_PAIRS, PAIRS, spaces.tree.address),
+                    *(peer.workload(PAIRS) for peer in spaces.peers.values()),
                 ],
                 400,
                 threads=threads,
@@ -55,8 +59,8 @@ def pairs(core: ctypes.CDLL) -> Iterator[Ratio]:
             what += "s, each" if threads == 2 else ""
             goal = 2.2 if threads == 2 else PAIR_GOALS[percent]
             yield Ratio(what, CACHED_WORD, goal, ours, theirs[0])
-            yield Ratio(what, LIST, 1, ours, theirs[1], "peer")
-            yield Ratio(what, TREE, 1, ours, theirs[2], "peer")
+            for name, figure in zip(spaces.peers, theirs[1:], strict=True):
+                yield Ratio(what, PEERS[name], 1, ours, figure, "peer")
         if percent:
             yield from churn(core, spaces, percent)
         spaces.close()
@@ -65,8 +69,10 @@ def pairs(core: ctypes.CDLL) -> Iterator[Ratio]:
 def churn(
     core: ctypes.CDLL, spaces: Spaces, percent: float
 ) -> Iterator[Ratio]:
+    peers = spaces.peers
     windows = [(ctypes.c_uint32 * WINDOW)(*occupied(percent))] + [
-        (ctypes.c_uint32 * WINDOW)(*occupied(percent)) for _ in range(3)
+        (ctypes.c_uint32 * WINDOW)(*occupied(percent))
+        for _ in range(1 + len(peers))
     ]
     words = (ctypes.c_uint64 * (1 << 18))()
     address = spaces.session.address
@@ -78,11 +84,9 @@ def churn(
     runs: list[Callable[[], int]] = [
         partial(core.churn, address, ETHERNET, windows[0], WINDOW, turns),
         partial(core.floor_churn, words, windows[1], WINDOW, turns),
-        partial(
-            core.peer_churn, spaces.list.address, windows[2], WINDOW, turns
-        ),
-        partial(
-            core.peer_churn, spaces.tree.address, windows[3], WINDOW, turns
+        *(
+            partial(peer.core.peer_churn, peer.address, window, WINDOW, turns)
+            for peer, window in zip(peers.values(), windows[2:], strict=True)
         ),
     ]
     sides = [Side(run, 2 * turns) for run in runs]
@@ -90,8 +94,8 @@ def churn(
     what = f"C: churn of 65,536, {percent:g} % occupied"
     known = "known bits, set and cleared in the same order"
     yield Ratio(what, known, None, ours, theirs[0])
-    yield Ratio(what, LIST, None, ours, theirs[1], "peer")
-    yield Ratio(what, TREE, None, ours, theirs[2], "peer")
+    for name, figure in zip(peers, theirs[1:], strict=True):
+        yield Ratio(what, PEERS[name], None, ours, figure, "peer")
     assert len(set(windows[0])) == WINDOW
 
 

@@ -8,13 +8,17 @@ import importlib.util
 import math
 import subprocess
 import sysconfig
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import peers
 
 import ndisbridge as ndis
 
@@ -88,15 +92,41 @@ def load_core(directory: Path) -> ctypes.CDLL:
         str(package),
         f"-Wl,-rpath,{package.parent}",
     )
-    loaded = ctypes.CDLL(str(library))
     be_multithreaded()
-    for name, arguments in _FUNCTIONS.items():
+    return _typed(ctypes.CDLL(str(library)), _FUNCTIONS)
+
+
+def _typed(
+    loaded: ctypes.CDLL, functions: Mapping[str, list[Any]]
+) -> ctypes.CDLL:
+    for name, arguments in functions.items():
         function = getattr(loaded, name)
         function.restype = ctypes.c_uint64
+        if name in ("peer_begin", "direct_begin"):
+            function.restype = ctypes.c_void_p
         function.argtypes = arguments
-    for name in ("peer_begin", "direct_begin"):
-        getattr(loaded, name).restype = ctypes.c_void_p
     return loaded
+
+
+@cache
+def load_mimalloc() -> ctypes.CDLL | None:
+    """The functions of :class:`Peer` over bitmaps of mimalloc, if the package
+    that has its static library is installed."""
+    try:
+        files = metadata.files(peers.MIMALLOC) or []
+    except metadata.PackageNotFoundError:
+        return None
+    archive = next(each for each in files if each.name == "libmimalloc.a")
+    functions = {
+        name: arguments
+        for name, arguments in _FUNCTIONS.items()
+        if name.startswith("peer_")
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        library = Path(scratch) / "bench_mimalloc.so"
+        source = str(HERE / "bench_mimalloc.c")
+        compile_c(library, source, str(archive.locate()))
+        return _typed(ctypes.CDLL(str(library)), functions)
 
 
 @cache
@@ -122,17 +152,27 @@ def load_fastcall(directory: Path) -> ModuleType:
 
 class Peer:
     """Free indexes under a mutex: a list of them (64 MiB), or a tree of bits
-    that gives the lowest (2 MiB), as Linux's IDA does."""
+    that gives the lowest (2 MiB), as Linux's IDA does; or those of another
+    library that has the same functions."""
 
     def __init__(
-        self, core: ctypes.CDLL, free: ctypes.Array[Any], *, tree: bool
+        self,
+        core: ctypes.CDLL,
+        free: ctypes.Array[Any],
+        *,
+        tree: bool = False,
     ) -> None:
-        self._core = core
+        self.core = core
         self.address = core.peer_begin(free, len(free), tree)
         assert self.address
 
+    def workload(self, n: int) -> Workload:
+        """Pairs, for :func:`together`."""
+        pairs = ctypes.cast(self.core.peer_pairs, ctypes.c_void_p)
+        return Workload(PEER_PAIRS, n, self.address, peer_pairs=pairs)
+
     def close(self) -> None:
-        self._core.peer_end(self.address)
+        self.core.peer_end(self.address)
 
 
 class Direct:
@@ -196,6 +236,7 @@ class Workload(ctypes.Structure):
         ("oid", ctypes.c_uint32),
         ("threads", ctypes.c_uint32),
         ("done", ctypes.c_uint64),
+        ("peer_pairs", ctypes.c_void_p),
     ]
 
 

@@ -23,6 +23,8 @@ from typing import Any
 
 from space import SPACE
 
+#: Of its wheels one that has the static library.
+MIMALLOC = "cmeel-mimalloc"
 #: Distributions that the peers come from, beside Python.
 PACKAGES = {
     "bitarray": "bitarray",
@@ -33,6 +35,7 @@ PACKAGES = {
     "pysnmp": "pysnmp",
     "psutil": "psutil",
     "pyroute2": "pyroute2",
+    MIMALLOC: "cmeel",
 }
 
 

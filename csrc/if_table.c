@@ -7,10 +7,33 @@
 #include <sched.h>
 #include <string.h>
 
+#define LUID_MAPS_BITS 16
 #define LUID_MAPS 65536
 #define LUID_LEAF 4096
+#define INDEX_LEAF_BITS 10
 #define INDEX_LEAF 1024
+#define INDEX_PART 16  /* slots to a bit of `present` */
+#define MIDDLE_BITS 10
+#define MIDDLE 1024
+#define TOP_BITS 11
 #define TOP 2048
+
+static inline uint32_t next_map(struct nb_table *table, uint32_t if_type)
+{
+    return nb_next_used(
+        nb_load(&table->luid_maps_used), LUID_MAPS_BITS, if_type);
+}
+
+static inline uint32_t next_middle(struct nb_table *table, uint32_t number)
+{
+    return nb_next_used(nb_load(&table->index_top_used), TOP_BITS, number);
+}
+
+static inline uint32_t next_leaf(
+    struct nb_index_middle *middle, uint32_t number)
+{
+    return nb_next_used(nb_load(&middle->used), MIDDLE_BITS, number);
+}
 
 ndisbridge_status nb_table_init(struct nb_table *table, struct nb_host *host,
     struct nb_pool *pool, struct nb_events *events)
@@ -39,7 +62,8 @@ void nb_table_destroy(struct nb_table *table)
     if (table->luid_maps == NULL)
         return;
     memory = &table->host->memory;
-    for (uint32_t i = 0; i < LUID_MAPS; i++) {
+    for (uint32_t i = next_map(table, 0); i < LUID_MAPS;
+         i = next_map(table, i + 1)) {
         struct nb_luid_map *map = nb_load_relaxed(&table->luid_maps[i]);
 
         for (uint32_t j = 0; map != NULL && j < 4096; j++)
@@ -47,11 +71,12 @@ void nb_table_destroy(struct nb_table *table)
                 LUID_LEAF * sizeof(nb_interface_slot));
         nb_deallocate(memory, map, sizeof *map);
     }
-    for (uint32_t i = 0; i < TOP; i++) {
+    for (uint32_t i = next_middle(table, 0); i < TOP;
+         i = next_middle(table, i + 1)) {
         struct nb_index_middle *middle =
             nb_load_relaxed(&table->index_top[i]);
 
-        for (uint32_t j = 0; middle != NULL && j < 1024; j++)
+        for (uint32_t j = 0; middle != NULL && j < MIDDLE; j++)
             nb_deallocate(memory, nb_load_relaxed(&middle->leaves[j]),
                 INDEX_LEAF * sizeof(nb_interface_slot));
         nb_deallocate(memory, middle, sizeof *middle);
@@ -87,6 +112,8 @@ static nb_interface_slot *make_luid_slot(
         map = nb_allocate(memory, sizeof *map);
         if (map == NULL)
             return NULL;
+        nb_fetch_or(&table->luid_maps_used,
+            nb_used_bit(LUID_MAPS_BITS, (uint32_t)(net_luid >> 48)));
         nb_store_release(&table->luid_maps[net_luid >> 48], map);
     }
     place = &map->leaves[(net_luid >> 36) & 4095];
@@ -108,23 +135,56 @@ static nb_interface_slot *make_index_slot(
     struct nb_index_middle *middle =
         nb_load_relaxed(&table->index_top[if_index >> 20]);
     nb_interface_leaf *place;
+    uint32_t number;
 
     if (middle == NULL) {
         middle = nb_allocate(memory, sizeof *middle);
         if (middle == NULL)
             return NULL;
+        nb_fetch_or(&table->index_top_used,
+            nb_used_bit(TOP_BITS, if_index >> 20));
         nb_store_release(&table->index_top[if_index >> 20], middle);
     }
-    place = &middle->leaves[(if_index >> 10) & 1023];
+    number = (if_index >> 10) % MIDDLE;
+    place = &middle->leaves[number];
     if (nb_load_relaxed(place) == NULL) {
         nb_interface_slot *leaf =
             nb_allocate(memory, INDEX_LEAF * sizeof *leaf);
 
         if (leaf == NULL)
             return NULL;
+        nb_fetch_or(&middle->used, nb_used_bit(MIDDLE_BITS, number));
         nb_store_release(place, leaf);
     }
     return nb_table_index_slot(table, if_index);
+}
+
+/* Puts an interface into the slot of its ifIndex. */
+static void fill_index_slot(struct nb_table *table, nb_interface_slot *slot,
+    struct nb_interface *interface, uint32_t if_index)
+{
+    struct nb_index_middle *middle =
+        nb_load_relaxed(&table->index_top[if_index >> 20]);
+
+    /* First, so that whoever finds the interface finds it in a walk too. */
+    nb_fetch_or(&middle->present[(if_index >> 10) % MIDDLE],
+        nb_used_bit(INDEX_LEAF_BITS, if_index % INDEX_LEAF));
+    nb_store_release(slot, interface);
+}
+
+static void empty_index_slot(struct nb_table *table, uint32_t if_index)
+{
+    struct nb_index_middle *middle =
+        nb_load_relaxed(&table->index_top[if_index >> 20]);
+    nb_interface_slot *slot = nb_table_index_slot(table, if_index);
+    nb_interface_slot *part = slot - if_index % INDEX_PART;
+
+    nb_store_release(slot, NULL);
+    for (uint32_t i = 0; i < INDEX_PART; i++)
+        if (nb_load_relaxed(&part[i]) != NULL)
+            return;
+    nb_fetch_and(&middle->present[(if_index >> 10) % MIDDLE],
+        ~nb_used_bit(INDEX_LEAF_BITS, if_index % INDEX_LEAF));
 }
 
 uint32_t nb_table_next(struct nb_table *table, uint32_t after)
@@ -134,21 +194,26 @@ uint32_t nb_table_next(struct nb_table *table, uint32_t after)
     while (if_index <= NDISBRIDGE_IF_INDEX_MAX) {
         struct nb_index_middle *middle =
             nb_load_acquire(&table->index_top[if_index >> 20]);
-        nb_interface_slot *leaf = NULL;
+        uint32_t number = (if_index >> 10) % MIDDLE, slot;
+        nb_interface_slot *leaf;
 
         if (middle == NULL) {
-            if_index = ((if_index >> 20) + 1) << 20;
+            if_index = next_middle(table, (if_index >> 20) + 1) << 20;
             continue;
         }
-        leaf = nb_load_acquire(&middle->leaves[(if_index >> 10) & 1023]);
-        if (leaf == NULL) {
-            if_index = ((if_index >> 10) + 1) << 10;
+        slot = nb_next_used(nb_load(&middle->present[number]),
+            INDEX_LEAF_BITS, if_index % INDEX_LEAF);
+        if_index -= if_index % INDEX_LEAF;
+        if (slot == INDEX_LEAF) {
+            if_index += (next_leaf(middle, number + 1) - number) << 10;
             continue;
         }
+        if_index += slot;
+        leaf = nb_load_acquire(&middle->leaves[number]);
         do {
-            if (nb_load_acquire(&leaf[if_index & 1023]) != NULL)
+            if (nb_load_acquire(&leaf[if_index % INDEX_LEAF]) != NULL)
                 return if_index;
-        } while (++if_index & 1023);
+        } while (++if_index % INDEX_PART != 0);
     }
     return 0;
 }
@@ -353,7 +418,7 @@ static ndisbridge_status open_at(struct nb_table *table,
     /* Opens it: pairs with the loads in nb_interface_enter(). */
     word = nb_load_relaxed(&interface->rundown) + NB_RUNDOWN_GENERATION;
     nb_store(&interface->rundown, word & ~NB_RUNDOWN_CLOSED);
-    nb_store_release(slot, interface);
+    fill_index_slot(table, slot, interface, if_index);
     nb_fetch_add(&table->count, 1);
     nb_fetch_add(interface->provider_interfaces, 1);
     nb_store_release(&table->events->table_last_change, nb_recent_ms());
@@ -523,7 +588,7 @@ void nb_table_complete(
             &nb_pool_peek(table->pool, (uint16_t)(net_luid >> 48))->bitmap,
             (uint32_t)(net_luid >> 24) & NDISBRIDGE_NET_LUID_INDEX_MAX);
     nb_store_release(nb_table_luid_slot(table, net_luid), NULL);
-    nb_store_release(nb_table_index_slot(table, if_index), NULL);
+    empty_index_slot(table, if_index);
     if (interface->holds_if_index)
         nb_pool_free(table->pool, NB_IF_INDEX_SPACE, if_index);
     nb_fetch_sub(interface->provider_interfaces, 1);

@@ -6,6 +6,9 @@
  *   if_index  31 bits = 11 | 10 | 10  -> leaf slot -> struct nb_interface *
  *   NET_LUID  IfType 16, index 12 | 12 -> leaf slot -> struct nb_interface *
  *
+ * Words of bits beside the arrays say where there is something, so that a walk
+ * costs what is there, not what has ever been.
+ *
  * No hash, no lock to read.  Nodes and interface records are never unmapped
  * while the session lives; records are used again, so that a reader that
  * comes late finds another interface, never freed memory, and notices.
@@ -84,6 +87,8 @@ struct nb_luid_map {
 };
 
 struct nb_index_middle {
+    nb_atomic_u64 used;  /* of the leaves: nb_next_used() */
+    nb_atomic_u64 present[1024];  /* of a leaf's slots, now: the same */
     nb_interface_leaf leaves[1024];
 };
 
@@ -92,6 +97,7 @@ struct nb_table {
     struct nb_pool *pool;
     struct nb_events *events;
     _Atomic(struct nb_luid_map *) *luid_maps;  /* 65,536 */
+    nb_atomic_u64 luid_maps_used, index_top_used;  /* nb_next_used() */
     _Atomic(struct nb_index_middle *) index_top[2048];
     nb_atomic_u32 count;  /* registered and closing */
     pthread_mutex_t writer;

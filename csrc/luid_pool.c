@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#define SPACES_BITS 16
 #define SPACES 65536
 #define TRIM_BLOCKS 32  /* blocks given back in one hook call */
 #define ASK_AGAIN 64  /* allocations, for a lower block that was refused */
@@ -35,11 +36,17 @@ static void free_space(struct nb_pool *pool, struct nb_space *space)
     nb_deallocate(&pool->host->memory, space, sizeof *space);
 }
 
+static inline uint32_t next_space(struct nb_pool *pool, uint32_t if_type)
+{
+    return nb_next_used(nb_load(&pool->spaces_used), SPACES_BITS, if_type);
+}
+
 void nb_pool_destroy(struct nb_pool *pool)
 {
     if (pool->spaces == NULL)
         return;
-    for (uint32_t i = 0; i < SPACES; i++)
+    for (uint32_t i = next_space(pool, 0); i < SPACES;
+         i = next_space(pool, i + 1))
         free_space(pool, nb_load_relaxed(&pool->spaces[i]));
     nb_deallocate(
         &pool->host->memory, pool->spaces, SPACES * sizeof *pool->spaces);
@@ -67,6 +74,7 @@ static NB_NOINLINE struct nb_space *make_space(
         space->first = pool->if_index_first;
     nb_store_relaxed(&space->next_lease, 1);
     nb_store_relaxed(&space->cursor, space->first);
+    nb_fetch_or(&pool->spaces_used, nb_used_bit(SPACES_BITS, if_type));
     /* Publishes the space: pairs with the acquire in nb_pool_peek(). */
     /* by chance: another thread makes it at the same moment */
     if (nb_compare_exchange(&pool->spaces[if_type], &there, space))
@@ -603,8 +611,9 @@ ndisbridge_status nb_pool_trim(
     ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
 
     *returned = 0;
-    for (uint32_t i = 0;
-         i < SPACES && status == NDISBRIDGE_STATUS_SUCCESS; i++) {
+    for (uint32_t i = next_space(pool, 0);
+         i < SPACES && status == NDISBRIDGE_STATUS_SUCCESS;
+         i = next_space(pool, i + 1)) {
         struct nb_space *space = nb_pool_peek(pool, (uint16_t)i);
 
         if (space != NULL)
@@ -617,7 +626,8 @@ ndisbridge_status nb_pool_return_all(struct nb_pool *pool)
 {
     ndisbridge_status status = NDISBRIDGE_STATUS_SUCCESS;
 
-    for (uint32_t i = 0; i < SPACES; i++) {
+    for (uint32_t i = next_space(pool, 0); i < SPACES;
+         i = next_space(pool, i + 1)) {
         struct nb_space *space = nb_pool_peek(pool, (uint16_t)i);
         uint32_t blocks[NB_BLOCKS], count = 0;
         ndisbridge_status one;

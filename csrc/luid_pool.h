@@ -34,6 +34,7 @@ struct nb_space {
 struct nb_pool {
     struct nb_host *host;
     _Atomic(struct nb_space *) *spaces;  /* 65,536 */
+    nb_atomic_u64 spaces_used;  /* nb_next_used() */
     /* Never held in a hook: one thread at a time takes blocks out, publishes
      * leased ones or holds indexes.  A leased block can be allocated from
      * before it is marked as leased; who holds such an index waits here. */

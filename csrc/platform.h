@@ -120,6 +120,27 @@ static inline uint64_t nb_bits_from(uint32_t position)
     return ~(uint64_t)0 << (position & 63);
 }
 
+/* An array of 2^bits entries, most of them empty, has a word beside it of
+ * which a bit stands for each 64th: set before the first entry there is.  The
+ * first at or after a number that may be there; 2^bits if there is none. */
+static inline uint32_t nb_next_used(
+    uint64_t used, uint32_t bits, uint32_t number)
+{
+    uint32_t part = number >> (bits - 6);
+    uint64_t left = part < 64 ? used & nb_bits_from(part) : 0;
+
+    if (left & nb_bit(part))
+        return number;
+    return left == 0 ? (uint32_t)1 << bits
+                     : nb_lowest_bit(left) << (bits - 6);
+}
+
+/* To be set in that word. */
+static inline uint64_t nb_used_bit(uint32_t bits, uint32_t number)
+{
+    return nb_bit(number >> (bits - 6));
+}
+
 /* ---- memory ----------------------------------------------------------- */
 
 /* The session's allocator: see ndisbridge_session_config. */

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from fuzz.bugs import BUGS, plant
+from fuzz.targets import BUGS, options, plant
 
 ROOT = Path(__file__).parent.parent
 FUZZ = ROOT / "tests" / "fuzz"
@@ -63,8 +63,7 @@ def fuzz(program: Path, target: str, directory: Path, seconds: int) -> str:
     done = run(
         program,
         f"-max_total_time={seconds}",
-        "-max_len=2500",
-        "-len_control=20",
+        *options(target),
         f"-artifact_prefix={directory}/found-",
         directory,
         FUZZ / "corpus" / target,

@@ -84,20 +84,4 @@ static inline void *fuzz_copy(const void *bytes, size_t size)
     return copy;
 }
 
-/* Memory of a session, in blocks that the leak sanitizer looks through. */
-static inline void *fuzz_allocate(void *context, size_t size)
-{
-    void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
-
-    (void)context;
-    ENSURE(memory != NULL);
-    return memset(memory, 0, size);
-}
-
-static inline void fuzz_deallocate(void *context, void *memory, size_t size)
-{
-    (void)context, (void)size;
-    free(memory);
-}
-
 #endif

@@ -4,7 +4,8 @@
  * model too simple to be wrong: a list of indexes, of which each is free,
  * allocated or retained, and may be registered; and a matrix of stack rows.
  */
-#include "fuzz.h"
+#define _GNU_SOURCE
+#include "fuzz_session.h"
 
 enum { MOST = 48, OPERATIONS = 200 };
 enum state { FREE, ALLOCATED, RETAINED };
@@ -23,6 +24,7 @@ static struct index model[MOST];
 static uint32_t used;
 static ndisbridge_session *session;
 static ndisbridge_provider provider;
+static bool lowest;
 
 static ndisbridge_status no_answer(
     void *context, uint32_t oid, uint32_t *length, void *output)
@@ -162,6 +164,15 @@ static void check_release(struct index *entry)
         ENSURE(status == NDISBRIDGE_STATUS_INVALID_PARAMETER);
 }
 
+static bool has_if_index(uint32_t if_index)
+{
+    uint32_t i = 0;
+
+    while (i < used && model[i].if_index != if_index)
+        i++;
+    return i < used;
+}
+
 static void check_register(struct index *entry)
 {
     ndisbridge_net_if_information information = {
@@ -174,13 +185,11 @@ static void check_register(struct index *entry)
         .connection_type = NDISBRIDGE_NET_IF_CONNECTION_DEDICATED,
     };
     uint32_t wanted = fuzz_u8(&input) % 16, if_index = wanted;
-    bool taken = false;
+    bool taken = wanted != 0 && has_if_index(wanted);
     ndisbridge_status status = ndisbridge_register_interface(session,
         &if_index, provider, luid_of(entry->if_type, entry->index),
         &information, sizeof information, NULL);
 
-    for (uint32_t i = 0; i < used; i++)
-        taken |= wanted != 0 && model[i].if_index == wanted;
     if (entry->if_index != 0)
         ENSURE(status == NDISBRIDGE_STATUS_DUPLICATE_OBJECTID
             || (taken && status == NDISBRIDGE_STATUS_IN_USE));
@@ -193,8 +202,9 @@ static void check_register(struct index *entry)
         ENSURE(status == NDISBRIDGE_STATUS_SUCCESS);
         ENSURE(if_index >= 1 && if_index <= NDISBRIDGE_IF_INDEX_MAX);
         ENSURE(wanted == 0 || if_index == wanted);
-        for (uint32_t i = 0; i < used; i++)
-            ENSURE(model[i].if_index != if_index);
+        ENSURE(!has_if_index(if_index));
+        for (uint32_t i = 1; lowest && wanted == 0 && i < if_index; i++)
+            ENSURE(has_if_index(i));
         entry->if_index = if_index;
         entry->mtu = 0;
     }
@@ -375,26 +385,11 @@ static void step(void)
     }
 }
 
-/* One session for all inputs: to make one takes longer than to use it. */
-static void begin(void)
-{
-    ndisbridge_session_config config = {
-        .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
-            NDISBRIDGE_OBJECT_REVISION_1, sizeof config },
-        .allocate = fuzz_allocate,
-        .deallocate = fuzz_deallocate,
-    };
-    ndisbridge_if_provider_characteristics characteristics = {
-        .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
-            NDISBRIDGE_OBJECT_REVISION_1, sizeof characteristics },
-        .query_object_handler = no_answer,
-    };
-
-    ENSURE_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
-    ENSURE_STATUS(ndisbridge_register_provider(session, &provider,
-                      &characteristics, 0, NULL, 0),
-        SUCCESS);
-}
+static const ndisbridge_if_provider_characteristics characteristics = {
+    .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
+        NDISBRIDGE_OBJECT_REVISION_1, sizeof characteristics },
+    .query_object_handler = no_answer,
+};
 
 /* Gives everything back; then nothing is in use. */
 static void clear(void)
@@ -412,8 +407,17 @@ static void clear(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (session == NULL)
-        begin();
+    static struct fuzz_session sticky_one, lowest_one;
+    struct fuzz_session *own;
+
+    /* Not by a byte: those that were found before say the same for ever. */
+    lowest = size % 2 != 0;
+    own = lowest ? &lowest_one : &sticky_one;
+    fuzz_begin(own, &characteristics,
+        lowest ? NDISBRIDGE_IF_INDEX_POLICY_LOWEST
+               : NDISBRIDGE_IF_INDEX_POLICY_STICKY);
+    session = own->session;
+    provider = own->provider;
     input = (struct fuzz_input){ data, size };
     for (uint32_t i = 0; i < OPERATIONS && input.size > 0; i++)
         step();
@@ -421,5 +425,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_entry(&model[i]);
     check_counts();
     clear();
+    fuzz_end(own);
     return 0;
 }

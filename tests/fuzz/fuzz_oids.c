@@ -4,11 +4,11 @@
  * values, answers of a handler that says anything, sets, all from the input;
  * every buffer lies in a heap block of exactly its size.
  */
-#include "fuzz.h"
+#define _GNU_SOURCE
+#include "fuzz_session.h"
 
 static struct fuzz_input input;
 static ndisbridge_session *session;
-static ndisbridge_provider provider;
 
 static const ndisbridge_status said[] = {
     NDISBRIDGE_STATUS_SUCCESS, NDISBRIDGE_STATUS_SUCCESS,
@@ -170,43 +170,29 @@ static void run(ndisbridge_net_luid net_luid)
         }
 }
 
-/* One session for all inputs: to make one takes longer than to use it. */
-static void begin(void)
-{
-    ndisbridge_session_config config = {
-        .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
-            NDISBRIDGE_OBJECT_REVISION_1, sizeof config },
-        .allocate = fuzz_allocate,
-        .deallocate = fuzz_deallocate,
-    };
-    ndisbridge_if_provider_characteristics characteristics = {
-        .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
-            NDISBRIDGE_OBJECT_REVISION_1, sizeof characteristics },
-        .query_object_handler = query_handler,
-        .set_object_handler = set_handler,
-    };
-
-    ENSURE_STATUS(ndisbridge_session_create(&session, &config), SUCCESS);
-    ENSURE_STATUS(ndisbridge_register_provider(session, &provider,
-                      &characteristics, 0, NULL, 0),
-        SUCCESS);
-}
+static const ndisbridge_if_provider_characteristics characteristics = {
+    .header = { NDISBRIDGE_OBJECT_TYPE_DEFAULT,
+        NDISBRIDGE_OBJECT_REVISION_1, sizeof characteristics },
+    .query_object_handler = query_handler,
+    .set_object_handler = set_handler,
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static struct fuzz_session own;
     ndisbridge_net_luid net_luid;
     ndisbridge_net_if_information *facts;
     uint32_t length, index, if_index = 0;
 
-    if (session == NULL)
-        begin();
+    fuzz_begin(&own, &characteristics, NDISBRIDGE_IF_INDEX_POLICY_STICKY);
+    session = own.session;
     input = (struct fuzz_input){ data, size };
     ENSURE_STATUS(
         ndisbridge_allocate_net_luid_index(session, &index, 6), SUCCESS);
     ENSURE_STATUS(ndisbridge_make_net_luid(&net_luid, 6, index), SUCCESS);
     facts = any_facts(&length);
-    if (ndisbridge_register_interface(session, &if_index, provider, net_luid,
-            facts, length, NULL)
+    if (ndisbridge_register_interface(session, &if_index, own.provider,
+            net_luid, facts, length, NULL)
         == NDISBRIDGE_STATUS_SUCCESS) {
         run(net_luid);
         ENSURE_STATUS(ndisbridge_deregister_interface(session, if_index, 0),
@@ -215,5 +201,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(facts);
     ENSURE_STATUS(
         ndisbridge_free_net_luid_index(session, 6, index), SUCCESS);
+    fuzz_end(&own);
     return 0;
 }

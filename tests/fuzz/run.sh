@@ -18,7 +18,9 @@ fuzz() {
 }
 if [ "$("$here/build.sh" "$out")" = libfuzzer ]; then
     for target in names netlink oids api; do
-        fuzz $target "$out/fuzz_$target" -max_len=2500 -len_control=20
+        longest=2500
+        [ $target != api ] || longest=300
+        fuzz $target "$out/fuzz_$target" -max_len=$longest -len_control=20
     done
 else
     echo "no libFuzzer here (Debian: libclang-rt-*-dev)"

@@ -7,22 +7,26 @@ each of atheris a hundredth of that.
 from __future__ import annotations
 
 import argparse
+import base64
+import itertools
 import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from common import Report, Scratch, parser
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from fuzz.bugs import BUGS, plant
+from fuzz.targets import BUGS, options, plant
 
 FUZZ = Path(__file__).parent.parent / "fuzz"
 PYTHON_TARGETS = ["names", "oids", "transfer"]
 #: Runs of one process: what it has found is on the disk after them.
-PART = 20_000_000
+PART = 2_000_000
 
 
 def build(directory: Path, **environ: str) -> str:
@@ -41,85 +45,142 @@ def build(directory: Path, **environ: str) -> str:
 
 
 def main() -> int:
-    options = parser(__doc__)
-    options.add_argument("--runs", type=int, default=1_000_000_000)
-    options.add_argument("--targets", help="some of them, with commas")
-    options.add_argument(
+    arguments = parser(__doc__)
+    arguments.add_argument("--runs", type=int, default=1_000_000_000)
+    arguments.add_argument("--targets", help="some of them, with commas")
+    arguments.add_argument(
         "--control", choices=("", *BUGS), default="", help="plant its bug"
     )
-    args = options.parse_args()
+    args = arguments.parse_args()
     report = Report("inputs", args)
     with Scratch() as scratch:
         if build(scratch) != "libfuzzer":
             sys.exit("clang has no libFuzzer here (Debian: libclang-rt-*-dev)")
         if args.control:
             build(scratch, INSTEAD=str(plant(args.control, scratch)))
-        targets: dict[str, tuple[list[str | Path], int]] = {
-            name: ([scratch / f"fuzz_{name}"], args.runs) for name in BUGS
-        }
-        if not args.control:
-            for name in PYTHON_TARGETS:
-                command = [sys.executable, FUZZ / "fuzz_python.py", name]
-                targets[f"python_{name}"] = (command, args.runs // 100)
+        targets = [
+            Target(name, [scratch / f"fuzz_{name}"], args.runs, options(name))
+            for name in BUGS
+        ]
+        targets += [
+            Target(
+                f"python_{name}",
+                [sys.executable, FUZZ / "fuzz_python.py", name],
+                args.runs // 100,
+                [],
+            )
+            for name in PYTHON_TARGETS
+        ]
         if args.control or args.targets:
-            chosen = args.control or args.targets
-            targets = {name: targets[name] for name in chosen.split(",")}
+            chosen = (args.control or args.targets).split(",")
+            targets = [each for each in targets if each.name in chosen]
         hours = args.hours / len(targets) if args.hours else None
-        for name, (command, runs) in targets.items():
-            fuzz(report, args, scratch, name, command, runs, hours)
+        for target in targets:
+            fuzz(report, args, scratch, target, hours)
     return report.finish()
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is run, how often, and with which options of libFuzzer."""
+
+    name: str
+    command: list[str | Path]
+    runs: int
+    options: list[str]
 
 
 def fuzz(
     report: Report,
     args: argparse.Namespace,
     scratch: Path,
-    name: str,
-    command: list[str | Path],
-    runs: int,
+    target: Target,
     hours: float | None,
 ) -> None:
     """One target, in parts, until it has run so often, or for so long."""
-    corpus = scratch / f"corpus_{name}"
+    corpus = scratch / f"corpus_{target.name}"
     corpus.mkdir()
     end = time.monotonic() + hours * 3600 if hours else float("inf")
-    seed = args.seed
+    seeds = itertools.count(args.seed + 1)
     done = 0
-    while done < runs and time.monotonic() < end and not report.failures:
-        seed += 1
-        options = [
-            f"-seed={seed % 2**32}",
-            f"-runs={min(PART, runs - done)}",
-            "-print_final_stats=1",
-            f"-artifact_prefix={scratch}/{name}-",
-        ]
+
+    def part(seed: int, runs: int) -> subprocess.CompletedProcess[str]:
+        limit = []
         if hours:
-            options.append(
-                f"-max_total_time={max(1, int(end - time.monotonic()))}"
-            )
-        if not name.startswith("python_"):
-            options += ["-max_len=2500", "-len_control=20"]
-        ended = subprocess.run(
-            [*command, *options, corpus, FUZZ / "corpus" / name],
+            left = max(1, int(end - time.monotonic()))
+            limit = [f"-max_total_time={left}"]
+        return subprocess.run(
+            [
+                *target.command,
+                *target.options,
+                *limit,
+                f"-seed={seed % 2**32}",
+                f"-runs={runs}",
+                "-print_final_stats=1",
+                f"-artifact_prefix={scratch}/{target.name}-",
+                corpus,
+                FUZZ / "corpus" / target.name,
+            ],
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
         )
-        found = re.search(
-            r"number_of_executed_units: (\d+)", ended.stderr
-        ) or re.search(r"^Done (\d+) runs", ended.stderr, re.MULTILINE)
-        if ended.returncode or not found:
-            report.failures.append(
-                f"{name} ended with {ended.returncode}: {ended.stderr[-2000:]}"
-            )
-            return
-        done += int(found[1])
-        report.counts[name] = done
-        report.counts["runs"] += int(found[1])
-        print(
-            time.strftime("%H:%M:%S"), name, done, file=sys.stderr, flush=True
+
+    # They share what they find: each looks into the directory for it.
+    with ThreadPoolExecutor(args.jobs) as pool:
+        while (
+            done < target.runs
+            and time.monotonic() < end
+            and not report.failures
+        ):
+            runs = min(PART, -(-(target.runs - done) // args.jobs))
+            for ended in pool.map(
+                part, itertools.islice(seeds, args.jobs), [runs] * args.jobs
+            ):
+                done += note(report, scratch, target.name, ended)
+            report.counts[target.name] = done
+            tell(report, target, done)
+
+
+def note(
+    report: Report,
+    scratch: Path,
+    name: str,
+    ended: subprocess.CompletedProcess[str],
+) -> int:
+    """How often it has run; a failure with the input that shows it."""
+    said = ended.stderr
+    found = re.search(r"number_of_executed_units: (\d+)", said) or re.search(
+        r"^Done (\d+) runs", said, re.MULTILINE
+    )
+    if ended.returncode or not found:
+        inputs = [
+            base64.b64encode(each.read_bytes()).decode()
+            for each in sorted(scratch.glob(f"{name}-*"))
+        ]
+        report.failures.append(
+            f"{name} ended with {ended.returncode}: {said[-2000:]}"
+            f" with {' or '.join(inputs)}"
         )
+    for key, label in (("cov", "edges"), ("ft", "features")):
+        most = max(map(int, re.findall(rf" {key}: (\d+)", said)), default=0)
+        label = f"{name} {label}"
+        report.counts[label] = max(report.counts[label], most)
+    runs = int(found[1]) if found else 0
+    report.counts["runs"] += runs
+    return runs
+
+
+def tell(report: Report, target: Target, done: int) -> None:
+    """How far it is."""
+    edges = report.counts[f"{target.name} edges"]
+    print(
+        time.strftime("%H:%M:%S"),
+        f"{target.name}: {done:,} of {target.runs:,}, {edges} edges",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

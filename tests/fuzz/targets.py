@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bugs for the fuzz targets to find."""
+"""The fuzz targets in C: their options, and bugs for them to find."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ BUGS = {
     ),
     "api": ("if_stack.c", "NDISBRIDGE_STATUS_STACK_LOOP", "0"),
 }
+
+#: Bytes of an input at most; api makes some hundred operations of so many.
+LONGEST = {"names": 2500, "netlink": 2500, "oids": 2500, "api": 300}
+
+
+def options(target: str) -> list[str]:
+    """What libFuzzer is told."""
+    return [f"-max_len={LONGEST[target]}", "-len_control=20"]
 
 
 def plant(target: str, directory: Path) -> Path:
