@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shlex
 import subprocess
@@ -54,8 +55,9 @@ if os.environ.get("NDISBRIDGE_COVERAGE"):
     link_args += ["--coverage"]
 
 LTO = "-flto=auto"
-# The few bytes of thread-local state are had without a call.
-TLS = "-ftls-model=initial-exec"
+# The few bytes of thread-local state are had without a call.  Only glibc keeps
+# room for those of a library that is loaded late; musl refuses it.
+TLS = ["-ftls-model=initial-exec"] if platform.libc_ver()[0] == "glibc" else []
 INSTRUMENTED = any(
     os.environ.get(f"NDISBRIDGE_{name}")
     for name in ("DEBUG", "SANITIZE", "COVERAGE")
@@ -76,7 +78,7 @@ core = Extension(
     extra_compile_args=[
         *compile_args,
         "-fvisibility=hidden",
-        TLS,
+        *TLS,
     ],
     extra_link_args=[*link_args, "-Wl,-soname,libndisbridge.so"],
 )
@@ -116,7 +118,7 @@ class BuildExt(build_ext):
                 ext.library_dirs.insert(0, os.path.abspath(directory))
                 ext.libraries.append("ndisbridge")
                 ext.runtime_library_dirs = []
-                ext.extra_compile_args = [*compile_args, TLS]
+                ext.extra_compile_args = [*compile_args, *TLS]
                 ext.extra_link_args = [*link_args, "-Wl,-rpath,$ORIGIN"]
         # With -j the others would be linked before there is a core.
         self.parallel = None
