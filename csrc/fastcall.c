@@ -215,6 +215,9 @@ static int get_indexes(
     if (view->itemsize != 4 || !is_int_format(view->format)) {
         PyErr_SetString(PyExc_TypeError,
             "indexes must be a buffer of uint32, or ints");
+    } else if (view->len != 0 && (uintptr_t)view->buf % 4 != 0) {
+        PyErr_SetString(
+            PyExc_TypeError, "indexes must lie at a multiple of 4 bytes");
     } else if (view->len / 4 > UINT32_MAX) {
         PyErr_SetString(PyExc_OverflowError, "a buffer of too many indexes");
     } else {
@@ -271,7 +274,7 @@ typedef struct {
 } Kept;
 
 #ifndef Py_GIL_DISABLED
-#define KEPT 256
+#define KEPT 1024
 #else
 #define KEPT 1
 #endif
@@ -303,7 +306,10 @@ static PyObject *answer(Kept *kept, PyObject *kind, uint64_t number)
         old = slot->object;
         slot->object = object;
         slot->number = number;
+        /* Before the old one goes, which may run code that comes here. */
+        Py_INCREF(object);
         Py_XDECREF(old);
+        return object;
     }
     Py_INCREF(object);
     return object;

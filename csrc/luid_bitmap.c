@@ -327,8 +327,9 @@ uint32_t nb_bitmap_allocate_many(struct nb_bitmap *bitmap, uint32_t stripe,
         if (summary == 0)
             unmark_block(bitmap, block);
     }
+    /* The buffer is the caller's, where others may write meanwhile. */
     if (n > 0)
-        nb_store_relaxed(&own->word, indexes[n - 1] / 64);
+        nb_store_relaxed(&own->word, indexes[n - 1] / 64 % NB_WORDS);
     return n;
 }
 
@@ -421,7 +422,8 @@ uint32_t nb_bitmap_free_many(
     uint32_t freed = 0, i = 0;
 
     while (i < count) {
-        uint32_t word = indexes[i] / 64;
+        /* Read once: others may write into the buffer meanwhile. */
+        uint32_t word = *(const volatile uint32_t *)&indexes[i] / 64;
         uint64_t mask = 0;
 
         if (NB_UNLIKELY(word >= NB_WORDS)) {

@@ -102,6 +102,7 @@ def test_buffers_that_hold_indexes(
         ((SWAPPED * 2)(), TypeError),
         ((Four * 2)(), TypeError),
         (memoryview(array("I", [1, 2, 3, 4]))[::2], BufferError),
+        (memoryview(bytearray(13))[1:].cast("I"), TypeError),
     ],
 )
 def test_buffers_that_do_not(
@@ -247,7 +248,9 @@ def test_answers_are_of_now(session: ndis.Session) -> None:
     interfaces: dict[int, ndis.Interface] = {}
     taken = {t: list(session.allocate_net_luid_indexes(t, 300)) for t in types}
     for _ in range(3000):
-        if_index = rng.choice((1, 2, 257, 258, 0x800000, 0x800100, 2**31 - 1))
+        if_index = rng.choice(
+            (1, 2, 1025, 1026, 0x800000, 0x800400, 2**31 - 1)
+        )
         interface = interfaces.pop(if_index, None)
         if interface is not None:
             interface.deregister()

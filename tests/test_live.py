@@ -1222,6 +1222,44 @@ def test_closed_host_says_so(
         monitor.changes()
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.3])
+def test_closed_by_a_signal_handler(
+    namespace: Namespace, session: ndis.Session, moment: float
+) -> None:
+    """On the thread that follows: run() returns, and nothing is left."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in (
+            (signal.SIGUSR1, lambda *_: follower.close()),
+            (signal.SIGALRM, late),
+        )
+    }
+    signal.setitimer(signal.ITIMER_REAL, 30)
+    try:
+        with namespace.entered(), LinuxHost(session) as host:
+            host.adopt()
+            files = os.listdir("/proc/self/fd")
+            follower = host.follow()
+            main = threading.main_thread().ident
+            assert main is not None
+            threading.Timer(
+                moment, signal.pthread_kill, (main, signal.SIGUSR1)
+            ).start()
+            while not follower.closed:
+                follower.run(1)
+            assert follower.run() == 0
+            assert os.listdir("/proc/self/fd") == files
+            follower.close()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_descriptors_are_given_back(
     namespace: Namespace, session: ndis.Session
 ) -> None:

@@ -418,3 +418,38 @@ def test_a_driver_that_pauses_in_a_change(proxy) -> None:
     adapter.attach(Pausing(), "f")
     assert len(errors) == 2
     assert all("being changed" in str(each) for each in errors)
+
+
+def test_a_driver_that_pauses_while_it_serves(
+    session: ndis.Session, proxy: ProxyProvider
+) -> None:
+    """It may, but waits for no change that waits for its request."""
+    pauses: list[object] = []
+    inside = threading.Event()
+
+    class Serving(Driver):
+        def oid_request(self, request: Any) -> int:
+            adapter.pause()
+            pauses.append(None)
+            adapter.restart()
+            inside.set()
+            while not adapter.turn._owner:
+                time.sleep(0.001)
+            with pytest.raises(ndis.NdisTimeoutError) as caught:
+                adapter.pause()
+            pauses.append(caught.value)
+            return 7
+
+    adapter = proxy.install("eth", Serving())
+
+    def ask(more: Callable[[], bool]) -> None:
+        assert session.query(adapter.net_luid, VENDOR) == 7
+
+    def shut_down(more: Callable[[], bool]) -> None:
+        assert inside.wait(60)
+        adapter.shutdown()
+
+    begun = time.monotonic()
+    run(ask, shut_down)
+    assert len(pauses) == 2
+    assert time.monotonic() - begun < 25  # less than it would wait

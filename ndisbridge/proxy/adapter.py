@@ -245,8 +245,10 @@ class MiniportAdapter:
 
         Raises:
             InvalidStateError: It is halted; or a driver asks from within a
-                change of this adapter.
-            NdisTimeoutError: Another change still goes on.
+                change of this adapter, or of a status that comes of one.
+            NdisTimeoutError: Another change still goes on.  A driver that
+                serves a request of this adapter does not wait for it, since
+                it may wait for the request.
             ForkedError: It came through ``fork()``.
             Exception: The driver refuses.
         """
@@ -273,9 +275,13 @@ class MiniportAdapter:
             self.state.update(paused=False)
 
     def change(self) -> contextlib.AbstractContextManager[None]:
-        """The turn, for a change that has no timeout of its own."""
+        """
+        The turn, for a change that has no timeout of its own.  Whoever is
+        inside a request does not wait: the other change may wait for it.
+        """
         self.proxy.check_process()
-        return self.turn.take(self.proxy.deadline(None))
+        inside = any(map(self.requests.is_inside, self.stack.steps))
+        return self.turn.take(self.proxy.deadline(0 if inside else None))
 
     def _check(self) -> None:
         if self.endpoint.interface is None:

@@ -111,7 +111,10 @@ class FilterDriver(OidHandling):
         """
 
     def status(self, status_code: int, value: Any) -> None:
-        """Something below indicates a status (FilterStatus)."""
+        """
+        Something below indicates a status (FilterStatus).  It may come
+        within a change of the adapter, which cannot be changed from here.
+        """
 
 
 class ProtocolDriver:
@@ -129,7 +132,10 @@ class ProtocolDriver:
         """The filter stack below has changed (NetEventRestart)."""
 
     def status(self, binding: Binding, status_code: int, value: Any) -> None:
-        """The adapter indicates a status (ProtocolStatusEx)."""
+        """
+        The adapter indicates a status (ProtocolStatusEx).  It may come within
+        a change of the adapter, which cannot be changed from here.
+        """
 
 
 def call(driver: object, name: str, *arguments: Any) -> Any:

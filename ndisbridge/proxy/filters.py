@@ -130,7 +130,8 @@ class FilterModule:
         Raises:
             InvalidStateError: It is detached; or a driver asks from within
                 a change of the adapter.
-            NdisTimeoutError: Another change of the adapter still goes on.
+            NdisTimeoutError: Another change of the adapter still goes on;
+                a driver that serves a request does not wait for it.
             ForkedError: It came through ``fork()``.
             Exception: The driver refuses.
         """

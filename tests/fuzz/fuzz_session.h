@@ -2,8 +2,10 @@
  *
  * fuzz_session.h - a session that serves many inputs, as to make one takes
  * longer than to use it.  Each input gives back what it took and sees that
- * nothing is left, so that the next begins as if it were alone; after so many
- * a session is destroyed, which must leave no memory behind.
+ * nothing is left; after so many a session is destroyed, which must leave no
+ * memory behind.  What a session keeps on purpose (leased blocks, where the
+ * next ifIndex is looked for, records to use again) is there for the next
+ * input: one that fails may have to be run after those before it.
  */
 #ifndef NB_FUZZ_SESSION_H
 #define NB_FUZZ_SESSION_H

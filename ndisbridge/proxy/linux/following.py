@@ -14,7 +14,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ..._closing import Closing
@@ -105,7 +105,9 @@ class Follower(Closing):
         self._waking = threading.RLock()
         self._closing = False
         self._thread: threading.Thread | None = None
-        self._running = threading.Lock()
+        #: Of what whoever follows uses; and who does, or waits to.
+        self._running = threading.RLock()
+        self._at_work: set[int] = set()
         self._behind = True
         self._scan = True
         self._wait = 0.0
@@ -147,7 +149,7 @@ class Follower(Closing):
         if self._thread is not None or self._closing:
             raise RuntimeError("it has been started, or is closed")
         try:
-            with self._running:
+            with self._working():
                 self._catch_up()
         except BaseException:
             self.close()
@@ -171,7 +173,7 @@ class Follower(Closing):
         """
         end = None if timeout is None else time.monotonic() + timeout
         done = 0
-        with self._running:
+        with self._working():
             while not self._closing:
                 changed = self._step()
                 done += changed
@@ -301,6 +303,19 @@ class Follower(Closing):
         self._wait = min(max(self._wait * 2, _FIRST_WAIT), _LAST_WAIT)
         self._not_before = time.monotonic() + self._wait
 
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        own = threading.get_ident()
+        # Before it waits: a signal handler may close it at any moment.
+        self._at_work.add(own)
+        try:
+            with self._running:
+                yield
+        finally:
+            self._at_work.discard(own)
+            if self._closing:
+                self.close()
+
     # -- waiting
 
     def _idle_for(self) -> float | None:
@@ -336,7 +351,12 @@ class Follower(Closing):
     # -- life
 
     def close(self) -> None:
-        """Follow no more; the links stay registered, as they are."""
+        """
+        Follow no more; the links stay registered, as they are.
+
+        On the thread that follows, in a signal handler or one of ours, it
+        only says so: :meth:`run` returns, and lets go of all that it used.
+        """
         self._closing = True
         with self._waking:
             if self._wake[1] >= 0:
@@ -345,15 +365,15 @@ class Follower(Closing):
                     os.write(self._wake[1], b"\0")
         with contextlib.suppress(ValueError):
             self._host._followers.remove(self)
-        thread = self._thread
-        if thread is threading.current_thread():
+        if threading.get_ident() in self._at_work:
             return
-        if thread is not None:
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
             thread.join()
         with self._running:
-            if self._monitor is not None:
-                self._monitor.close()
-                self._monitor = None
+            monitor, self._monitor = self._monitor, None
+            if monitor is not None:
+                monitor.close()
             with self._waking:
                 ends, self._wake = self._wake, (-1, -1)
                 for end in ends:

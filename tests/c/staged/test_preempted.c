@@ -693,6 +693,45 @@ static void test_unlease(void)
         }
 }
 
+static uint32_t batch[130];
+
+static void scribble(void *context)
+{
+    (void)context;
+    memset(batch, 0xFF, sizeof batch);
+}
+
+/* What others write into the buffer of a batch harms nobody else. */
+static void test_scribbled_batch(void)
+{
+    static const uint64_t none[NB_BLOCK_WORDS];
+    bool freeing = false, done;
+
+    for (uint32_t n = 1;; n++) {
+        bitmap = aligned_alloc(64, sizeof *bitmap);
+        REQUIRE(bitmap != NULL);
+        memset(bitmap, 0, sizeof *bitmap);
+        nb_bitmap_init(bitmap);
+        CHECK(nb_bitmap_lease(bitmap, 0, none));
+        if (freeing)
+            CHECK(nb_bitmap_allocate_many(bitmap, 0, batch, 130) == 130);
+        staged_begin(scribble, NULL, n, 0);
+        if (freeing)
+            nb_bitmap_free_many(bitmap, batch, 130);
+        else
+            CHECK(nb_bitmap_allocate_many(bitmap, 0, batch, 130) == 130);
+        done = staged_end();
+        CHECK(nb_bitmap_validate(bitmap));
+        CHECK(nb_bitmap_allocate(bitmap, 0) < NDISBRIDGE_BLOCK_SIZE);
+        CHECK(nb_bitmap_allocate_many(bitmap, 0, batch, 130) == 130);
+        free(bitmap);
+        if (!done && freeing)
+            break;
+        if (!done)
+            freeing = true, n = 0;
+    }
+}
+
 /* The last index: searched for while it is freed, and while it is taken. */
 static void test_last_index(void)
 {
@@ -760,6 +799,7 @@ int main(void)
     test_releases();
     test_blocks();
     test_unlease();
+    test_scribbled_batch();
     test_last_index();
     test_full_block();
     return check_end();
