@@ -55,6 +55,7 @@ MODULES = {
 }
 #: Fixtures whose tests run in one thread.
 FIXTURES = {
+    "core": "it is of one session",
     "at_each_step": "it traces, and changes functions for all threads",
     "capsys": "standard output is the process's",
     "monkeypatch": "it changes what all threads see",

@@ -1997,7 +1997,7 @@ def test_interrupt_while_all_are_woken() -> None:
 # Before 3.12, and without a GIL, the profiler also sees how generators are let
 # go of: what is raised there is nobody's.
 @pytest.mark.filterwarnings(
-    "ignore:Exception ignored in.*generator"
+    "ignore:Exception ignored .*generator"
     ":pytest.PytestUnraisableExceptionWarning"
 )
 def test_interrupt_anywhere(
