@@ -1243,14 +1243,21 @@ def test_closed_by_a_signal_handler(
         with namespace.entered(), LinuxHost(session) as host:
             host.adopt()
             files = os.listdir("/proc/self/fd")
-            follower = host.follow()
+            follower = Follower(host)
             main = threading.main_thread().ident
             assert main is not None
-            threading.Timer(
-                moment, signal.pthread_kill, (main, signal.SIGUSR1)
-            ).start()
-            while not follower.closed:
-                follower.run(1)
+
+            def interrupt() -> None:
+                time.sleep(moment)
+                # Again: one that comes just before a wait does not end it.
+                while not follower.closed:
+                    signal.pthread_kill(main, signal.SIGUSR1)
+                    time.sleep(0.1)
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            follower.run()
+            thread.join()
             assert follower.run() == 0
             assert os.listdir("/proc/self/fd") == files
             follower.close()
