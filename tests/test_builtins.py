@@ -281,7 +281,7 @@ def test_net_luids_are_of_the_class_that_is_given(
     """A class of ints, which may raise; nothing is kept then."""
     for wrong in (5, str, object, None):
         with pytest.raises(TypeError):
-            _fastcall.SessionCore(0, print, wrong)  # type: ignore[arg-type]
+            _fastcall.SessionCore(0, print, wrong)
 
     class Refusing(NetLuid):
         def __new__(cls, value: int) -> Refusing:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_handlers import QUERY_TYPE, SET_TYPE
 
 import ndisbridge as ndis
 from ndisbridge import NetLuid, Oid, StatusCode, _fastcall, _native
@@ -34,21 +35,6 @@ from ndisbridge.structures import decode, encode
 OWN_OID = 0xFF00_0001
 COUNTER = Oid.GEN_RCV_OK
 TYPE = 6
-
-QUERY_TYPE = ctypes.CFUNCTYPE(
-    ctypes.c_int32,
-    ctypes.c_void_p,
-    ctypes.c_uint32,
-    ctypes.POINTER(ctypes.c_uint32),
-    ctypes.c_void_p,
-)
-SET_TYPE = ctypes.CFUNCTYPE(
-    ctypes.c_int32,
-    ctypes.c_void_p,
-    ctypes.c_uint32,
-    ctypes.c_uint32,
-    ctypes.c_void_p,
-)
 
 
 def raise_status(status: int, text: str | None = None) -> None:
@@ -589,7 +575,7 @@ def test_direct_is_true_or_false() -> None:
 
     context = new_context()
     with pytest.raises(LookupError):
-        context.direct = Neither()  # type: ignore[assignment]
+        context.direct = Neither()
     assert context.direct is False
 
 
